@@ -1,0 +1,1 @@
+"""Keeps jobs, candidates and stage moves in step between hiring systems."""
