@@ -1,0 +1,280 @@
+"""The tables. They hold ids, versions, times and keyed digests; a person's values only sealed, while a write waits.
+
+``seen`` and the bases are JSON objects field -> digest in our field names; a stage or a job's status stands in clear
+behind ``=`` (``syncd.mapping.digest_value``). All times are seconds since the epoch.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives rising numbers to INTEGER keys alone
+
+# What is true of the store as a whole: the check value of the key that its digests were made with.
+meta = Table("meta", metadata, Column("name", String, primary_key=True), Column("value", Text, nullable=False))
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("system", String, nullable=False),
+    Column("reached_at", Float),
+    Column("error", Text),
+    Column("error_at", Float),
+)
+
+# What an operator or syncd itself has stopped: "*", "connection/NAME" or "pair/NAME". A row means: stopped.
+switches = Table(
+    "switches",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# One row a walk: where it stands (token, walk_no), how far it is proven (cursor, polled_at, swept_at), when it is due.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("walk", String, primary_key=True),
+    Column("mode", String, nullable=False, default="idle"),  # idle, poll, sweep
+    Column("walk_no", Integer, nullable=False, default=0),
+    Column("token", Text),
+    Column("since", Float),
+    Column("started_at", Float),
+    Column("high", Float),
+    Column("first_served_at", Float),
+    Column("pages", Integer, nullable=False, default=0),
+    Column("last_pages", Integer, nullable=False, default=0),
+    Column("cursor", Float),
+    Column("polled_at", Float),
+    Column("swept_at", Float),
+    Column("poll_due", Float, nullable=False, default=0.0),
+    Column("sweep_due", Float, nullable=False, default=0.0),
+    Column("error", Text),
+)
+
+# A page that is byte for byte as it was stands for the presence of its records, and is skipped while all are settled.
+pages = Table(
+    "pages",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("walk", String, primary_key=True),
+    Column("position", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("walk_no", Integer, nullable=False),
+    Column("settled", String),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("job", String),
+    Column("candidate", String),
+    Column("source_id", String),
+    Column("key", String),  # digest of e-mail or job code
+    Column("title_key", String),  # digest of a job's title
+    Column("seen", JSON, nullable=False),
+    Column("speakers", JSON),  # where a person is a set of rows: field -> the row that speaks
+    Column("version", String),
+    Column("created_at", Float),
+    Column("updated_at", Float),
+    Column("told_at", Float, nullable=False),
+    Column("written_at", Float),
+    Column("walk", String),
+    Column("walk_no", Integer, nullable=False, default=0),
+    Column("page", String),
+    Column("gone", Boolean, nullable=False, default=False),
+    Column("settled", String),
+    Column("defaulted", JSON),  # fields that hold a configured default which we wrote
+    Column("traits", JSON),
+    Column("department", String),
+    Column("url", String),
+    Column("row_digest", String),
+    Index("records_by_key", "connection", "kind", "key"),
+    Index("records_by_title", "connection", "kind", "title_key"),
+    Index("records_by_source", "connection", "kind", "source_id"),
+    Index("records_by_job", "connection", "job"),
+    Index("records_by_candidate", "connection", "candidate"),
+    Index("records_by_page", "connection", "walk", "page"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("row", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("seen", JSON, nullable=False),
+    Column("base", JSON, nullable=False),
+    Column("created_at", Float),
+    Column("gone", Boolean, nullable=False, default=False),
+    Column("frozen", Boolean, nullable=False, default=False),
+    Index("members_by_person", "connection", "person"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("pair", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("left", String),
+    Column("right", String),
+    Column("left_base", JSON, nullable=False),
+    Column("right_base", JSON, nullable=False),
+    Column("decided", JSON),  # field -> [end a person took, left digest, right digest]
+    Column("how", String, nullable=False),
+    Column("made_at", Float, nullable=False),
+    UniqueConstraint("pair", "kind", "left"),
+    UniqueConstraint("pair", "kind", "right"),
+)
+
+# Two records that a person has said are not the same; they are not linked again by themselves.
+cuts = Table(
+    "cuts",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("left", String, primary_key=True),
+    Column("right", String, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+# One call that is to be made, durable before any byte leaves. ``wants``: link id -> field -> [wanted, source digest].
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("connection", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("ref", String),  # the record to be changed; none: to be created
+    Column("call", String, nullable=False),
+    Column("state", String, nullable=False),  # open, sent, unknown, held; done ones are deleted, the journal keeps them
+    Column("link", _Number, ForeignKey("links.id")),  # whose empty end a create fills
+    Column("wants", JSON, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("sent_values", LargeBinary),
+    Column("source", String),  # connection whose values are written
+    Column("told_at", Float, nullable=False),
+    Column("expected", JSON),
+    Column("expected_version", String),
+    Column("priority", Integer, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("looks", Integer, nullable=False, default=0),
+    Column("sent_at", Float),
+    Column("reason", Text),
+    Index("intents_by_due", "connection", "state", "due"),
+    Index("intents_by_ref", "connection", "kind", "ref"),
+    Index("intents_by_link", "link"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("pair", String),
+    Column("connection", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("ref", String, nullable=False),
+    Column("link", _Number),
+    Column("intent", String),
+    Column("field", String, nullable=False, default=""),
+    Column("reason", String, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Column("left_digest", String),
+    Column("right_digest", String),
+    Column("opened_at", Float, nullable=False),
+    Index("holds_by_ref", "connection", "kind", "ref"),
+    Index("holds_by_link", "link"),
+)
+
+# Records that are to be read again by id. ``priority``: as of the calls (syncd.limits).
+marks = Table(
+    "marks",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("ref", String, primary_key=True),
+    Column("why", String, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("connection", String, nullable=False),
+    Column("event", String, nullable=False),  # the sender's event id, or the body's digest
+    Column("refs", JSON, nullable=False),
+    Column("received_at", Float, nullable=False),
+    UniqueConstraint("connection", "event"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("connection", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("ref", String, nullable=False),
+    Column("link", _Number),
+    Column("what", String, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Index("journal_by_ref", "connection", "kind", "ref"),
+    Index("journal_by_link", "link"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("command", String, nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("state", String, nullable=False),  # asked, running, done, failed, cancelled
+    Column("asked_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("progress", JSON),
+    Column("result", JSON),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("log", Text, nullable=False),
+)
+
+# Keyed digests of every default ever sent: such a value is no value where we wrote it.
+defaults = Table(
+    "defaults",
+    metadata,
+    Column("connection", String, primary_key=True),
+    Column("field", String, primary_key=True),
+    Column("digest", String, primary_key=True),
+)
