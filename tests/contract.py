@@ -1,0 +1,747 @@
+"""What every connector must do, whichever system it speaks to: one class that each system's tests inherit.
+
+A connector's own contract test gives a world (its sandbox, filled so that at least one walk has two pages, and an
+account), a draft per kind that can be created, an edit per call that it writes with, and one edit by hand::
+
+    class TestContract(ConnectorContract):
+        def world(self): ...         # World(sandbox, plugin, account); the sandbox on a frozen SteppedClock, limits=()
+        def drafts(self, world): ... # (Draft, …) one per kind whose facts have ``creates``
+        def edits(self, world): ...  # (Edit, …) one per kind and call of ``writes``
+        def human_edit(self, world): ...  # somebody changes one listed record by hand
+
+The sandbox is asked for ``snapshot()``: kind → id → fields, by the ids that the connector's refs bear. Time is
+virtual: each request is paced by ``PACE_S`` seconds of it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import httpx
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncd.clock import SteppedClock, run_stepped
+from syncd.connector import Account, Connector, Delivery, Finds, KindFacts, Notice, Plugin, Walk, Webhooks
+from syncd.errors import (
+    AuthFailed,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    SyncdError,
+    Taken,
+    Unavailable,
+)
+from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
+from syncd.sandbox import Fault, Sandbox
+
+PACE_S = 2.0
+LONGEST_WALK = 60  # pages; a walk over a test's world that is longer turns in circles
+LIMIT = re.compile(r"^[1-9]\d*/([1-9]\d*(s|m|h|d)|day@UTC)$")
+ELSEWHERE = "elsewhere.example.test"
+
+NOT_JSON = (b"", b"<html><body>Sign in</body></html>", b'{"data": [{"id": 1, "na', b"\xff\xfe\x00")
+WRONG_SHAPES = (b"null", b"true", b"7", b'"text"', b"{}", b'{"unexpected": {"shape": 1}}', b"[[null]]")
+
+
+@dataclass(frozen=True)
+class World:
+    """One system as played, and the account with which the connector reaches it."""
+
+    sandbox: Any  # a Sandbox that also has ``snapshot()``
+    plugin: Plugin
+    account: Account
+
+    @property
+    def clock(self) -> SteppedClock:
+        """The virtual clock that sandbox and connector share."""
+        clock = self.sandbox.clock
+        assert isinstance(clock, SteppedClock)
+        return clock
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Fields of one call, in the system's words, that the system keeps letter for letter."""
+
+    ref: Ref
+    fields: Fields
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The way to the sandbox: remembers each request, and lets a test answer ``instead`` of the sandbox."""
+
+    def __init__(self, sandbox: Sandbox, clock: SteppedClock) -> None:
+        self._inner = httpx.ASGITransport(app=sandbox)
+        self._clock = clock
+        self.requests: list[httpx.Request] = []
+        self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+        self._kept: dict[str, httpx.Response] | None = None
+
+    def repeat(self) -> None:
+        """From now on, tell each path's first answer again and again."""
+        self._kept = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        await self._clock.sleep_until(self._clock.now() + PACE_S)
+        if self._kept is None:
+            return self.instead(request) or await self._inner.handle_async_request(request)
+        if request.url.path not in self._kept:
+            answer = await self._inner.handle_async_request(request)
+            self._kept[request.url.path] = httpx.Response(answer.status_code, content=await answer.aread())
+        kept = self._kept[request.url.path]
+        return httpx.Response(kept.status_code, content=kept.content)
+
+    @property
+    def writes(self) -> list[httpx.Request]:
+        """The requests so far that are no GET."""
+        return [request for request in self.requests if request.method not in {"GET", "HEAD"}]
+
+
+@dataclass
+class Scene:
+    """A connector at work in a world."""
+
+    world: World
+    wire: Wire
+    connector: Connector
+    told: dict[str, list[Page]] = field(default_factory=dict)
+
+    async def pages(self, walk: Walk, since: Cursor | None = None) -> list[Page]:
+        """All pages of a walk, with their records read."""
+        pages: list[Page] = []
+        async for page in self.connector.pull(walk, since):
+            assert isinstance(page.records, tuple)
+            pages.append(page)
+            assert len(pages) <= LONGEST_WALK, f"the walk {walk.name} does not end"
+        return pages
+
+    async def listed(self) -> dict[Ref, Record]:
+        """Each record that the walks tell, by ref; where two walks tell one, the walk listed first speaks."""
+        records: dict[Ref, Record] = {}
+        for walk in self.connector.facts.walks:
+            for record in told_by(await self.pages(walk)):
+                records.setdefault(record.ref, record)
+        return records
+
+    async def read(self, ref: Ref) -> Record:
+        """A record as its get tells it."""
+        told = await self.connector.get(ref)
+        assert told, f"a get of {ref.kind} told nothing"
+        assert told[0].ref == ref, "the own record comes first"
+        return told[0]
+
+    async def settle(self) -> None:
+        """Wait until a write is told by every read."""
+        await self.world.clock.sleep_until(self.world.clock.now() + self.connector.facts.visible_s)
+
+
+def told_by(pages: Sequence[Page]) -> list[Record]:
+    """The records of pages in their order."""
+    return [record for page in pages for record in page.records]
+
+
+def known_fields(facts: KindFacts) -> frozenset[str]:
+    """The fields that a kind's facts speak of as told, or as written and never told."""
+    return facts.lists | facts.details | facts.untold
+
+
+def answers(status: int, body: bytes = b"", **headers: str) -> Callable[[httpx.Request], httpx.Response]:
+    """An answer to any request."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda request: httpx.Response(status, content=body, headers=named)
+
+
+def to_writes(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response | None]:
+    """The answer for writes alone; reads reach the sandbox."""
+    return lambda request: None if request.method in {"GET", "HEAD"} else answer(request)
+
+
+def raises(error: type[httpx.HTTPError]) -> Callable[[httpx.Request], httpx.Response]:
+    """A connection that fails."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("made up by the test", request=request)  # type: ignore[call-arg]
+
+    return fail
+
+
+def lose_writes(fault: Fault) -> Callable[[str, str], Fault | None]:
+    """A sandbox's fault for every write."""
+    return lambda method, path: None if method in {"GET", "HEAD"} else fault
+
+
+Step = tuple[str, Callable[[], Awaitable[Any]]]
+
+
+class ConnectorContract:
+    """Inherit, and give a world, drafts, edits and one edit by hand."""
+
+    paged = True  # False: no list of the system is ever longer than one page
+    unknown_ids: ClassVar[dict[Kind, str]] = {}  # ids of the system's form that name nothing; else 99999999
+    samples = 6  # records per kind that are read one by one
+
+    # what a system's own test gives
+
+    def world(self) -> World:
+        raise NotImplementedError
+
+    def drafts(self, world: World) -> Sequence[Draft]:
+        raise NotImplementedError
+
+    def edits(self, world: World) -> Sequence[Edit]:
+        raise NotImplementedError
+
+    def human_edit(self, world: World) -> None:
+        raise NotImplementedError
+
+    def genuine(self, world: World) -> Delivery | None:
+        """A delivery that the system signed for the world's account; None where it signs none."""
+        return None
+
+    def expected(self, world: World) -> set[Ref]:
+        """All records that the walks must tell."""
+        kinds = {kind for walk in world.plugin.facts.walks for kind in walk.kinds}
+        snapshot = world.sandbox.snapshot()
+        return {Ref(kind, id_) for kind in kinds for id_ in snapshot.get(kind.value, {})}
+
+    # the stage
+
+    def play(self, scene: Callable[[Scene], Awaitable[None]]) -> None:
+        world = self.world()
+
+        async def run() -> None:
+            wire = Wire(world.sandbox, world.clock)
+            async with httpx.AsyncClient(transport=wire) as client:
+                await scene(Scene(world, wire, world.plugin.connect(world.account, client, world.clock)))
+
+        run_stepped(world.clock, run())
+
+    async def reading(self, scene: Scene) -> list[Step]:
+        """Each way in which the connector reads and understands an answer."""
+        connector = scene.connector
+        steps: list[Step] = [
+            (f"pull {walk.name}", lambda walk=walk: scene.pages(walk)) for walk in connector.facts.walks
+        ]
+        one_each = {ref.kind: ref for ref in sorted(self.expected(scene.world))}
+        steps += [(f"get {ref.kind}", lambda ref=ref: connector.get(ref)) for ref in one_each.values()]
+        if isinstance(connector, Finds):
+            now = scene.world.clock.now()
+            drafts = self.drafts(scene.world)
+            steps += [(f"find {draft.kind}", lambda draft=draft: connector.find(draft, now)) for draft in drafts]
+        return steps
+
+    async def writing(self, scene: Scene) -> list[Step]:
+        """Each write, with its target read beforehand."""
+        connector = scene.connector
+        steps: list[Step] = [
+            (f"create {draft.kind}", lambda draft=draft: connector.create(draft, "contract-key"))
+            for draft in self.drafts(scene.world)
+        ]
+        for edit in self.edits(scene.world):
+            record = await scene.read(edit.ref)
+            steps.append(
+                (
+                    f"update {edit.ref.kind} {sorted(edit.fields)}",
+                    lambda record=record, edit=edit: connector.update(record, edit.fields),
+                )
+            )
+        return steps
+
+    async def all_raise(
+        self, scene: Scene, steps: Sequence[Step], expected: type[SyncdError] | tuple[type[SyncdError], ...]
+    ) -> list[SyncdError]:
+        """Take each step; each must raise the expected error, whose text gives nobody and nothing away."""
+        raised = []
+        for name, step in steps:
+            try:
+                result = await step()
+            except expected as error:
+                self.assert_discreet(scene, error, name)
+                raised.append(error)
+            else:
+                pytest.fail(f"{name} did not raise {expected}, but told {type(result).__name__}")
+        return raised
+
+    def assert_discreet(self, scene: Scene, error: SyncdError, name: str) -> None:
+        text = str(error).casefold()
+        for secret in self.secrets(scene.world):
+            assert secret.casefold() not in text, f"the error of {name} holds a person's data or a token"
+
+    def secrets(self, world: World) -> set[str]:
+        """What no error may hold: the token, and each name, mail and phone of the drafts and the edits."""
+        people = [draft.person for draft in self.drafts(world)]
+        people += [draft.fields for draft in self.drafts(world) if draft.kind is Kind.CANDIDATE]
+        people += [edit.fields for edit in self.edits(world) if edit.ref.kind is Kind.CANDIDATE]
+        values = {value for fields in people for value in fields.values() if isinstance(value, str)}
+        return {value for value in values if len(value) > 3} | {world.account.token}
+
+    # facts
+
+    def test_facts_name_each_kind_that_a_walk_tells(self):
+        facts = self.world().plugin.facts
+        assert facts.system
+        assert facts.walks
+        assert {kind for walk in facts.walks for kind in walk.kinds} == set(facts.kinds)
+        assert len({walk.name for walk in facts.walks}) == len(facts.walks)
+        assert all(walk.end for walk in facts.walks), "each walk says how its end is proven"
+
+    def test_facts_of_a_kind_agree_with_each_other(self):
+        facts = self.world().plugin.facts
+        for kind, of_kind in facts.kinds.items():
+            known = known_fields(of_kind)
+            assert not of_kind.lists & of_kind.details, f"{kind}: details are what only a get tells"
+            assert set(of_kind.writes) <= known, f"{kind}: writes a field that is never spoken of"
+            assert all(of_kind.writes.values()), f"{kind}: each written field names its call"
+            assert (of_kind.creates or frozenset()) <= known, f"{kind}: creates with an unknown field"
+            assert of_kind.may_empty <= set(of_kind.writes) | (of_kind.creates or frozenset())
+            for word in (of_kind.stage, of_kind.status):
+                assert word is None or word in of_kind.lists | of_kind.details, f"{kind}: its stage or status is untold"
+
+    def test_what_a_create_demands_is_what_it_bears(self):
+        facts = self.world().plugin.facts
+        for kind, of_kind in facts.kinds.items():
+            of_person = {name.removeprefix("person.") for name in of_kind.demands if name.startswith("person.")}
+            own = {name for name in of_kind.demands if not name.startswith("person.")}
+            assert own <= (of_kind.creates or frozenset()), f"{kind}: demands what it does not bear"
+            assert not of_person or of_kind.bears_person, f"{kind}: demands a person's field and bears no person"
+            assert of_person <= known_fields(facts.kinds[Kind.CANDIDATE])
+            assert of_kind.bears_person <= (kind is Kind.APPLICATION), f"{kind}: only an application bears a person"
+            assert of_kind.only_newborn <= of_kind.bears_person
+
+    def test_limits_are_written_as_in_the_config(self):
+        assert all(LIMIT.match(rule) for rule in self.world().plugin.facts.limits)
+
+    def test_the_samples_show_each_create_and_each_call(self):
+        world = self.world()
+        kinds = world.plugin.facts.kinds
+        creatable = {kind for kind, facts in kinds.items() if facts.creates is not None}
+        assert {draft.kind for draft in self.drafts(world)} == creatable
+        calls = {(kind, call) for kind, facts in kinds.items() for call in facts.writes.values()}
+        shown = [
+            (edit.ref.kind, {kinds[edit.ref.kind].writes[name] for name in edit.fields}) for edit in self.edits(world)
+        ]
+        assert all(len(used) == 1 for _, used in shown), "an edit has the fields of one call"
+        assert {(kind, *used) for kind, used in shown} == calls
+
+    # walks
+
+    def test_check_takes_a_good_token(self):
+        async def scene(scene: Scene) -> None:
+            await scene.connector.check()
+            assert not scene.wire.writes
+
+        self.play(scene)
+
+    def test_walks_tell_each_record_exactly_once(self):
+        async def scene(scene: Scene) -> None:
+            for walk in scene.connector.facts.walks:
+                refs = [record.ref for record in told_by(await scene.pages(walk))]
+                assert len(refs) == len(set(refs)), f"the walk {walk.name} tells a record twice"
+                expected = {ref for ref in self.expected(scene.world) if ref.kind in walk.kinds}
+                assert set(refs) == expected, f"the walk {walk.name} misses or invents records"
+            assert not scene.wire.writes
+
+        self.play(scene)
+
+    def test_only_the_last_page_of_a_walk_has_no_next(self):
+        async def scene(scene: Scene) -> None:
+            lengths = []
+            for walk in scene.connector.facts.walks:
+                pages = await scene.pages(walk)
+                assert pages, f"the walk {walk.name} told no page"
+                assert pages[-1].next is None
+                assert all(page.next for page in pages[:-1])
+                lengths.append(len(pages))
+            assert not self.paged or max(lengths) > 1, "fill the world until one walk has two pages"
+
+        self.play(scene)
+
+    def test_a_walk_resumed_by_a_pages_next_tells_the_rest(self):
+        async def scene(scene: Scene) -> None:
+            for walk in scene.connector.facts.walks:
+                pages = await scene.pages(walk)
+                for before, after in pairwise(pages):
+                    rest = await scene.pages(walk, Cursor(token=before.next))
+                    behind = {record.ref for record in told_by(pages[pages.index(after) :])}
+                    resumed = {record.ref for record in told_by(rest)}
+                    assert behind <= resumed <= {record.ref for record in told_by(pages)}
+                    assert rest[-1].next is None
+
+        self.play(scene)
+
+    def test_rows_tell_no_field_that_the_facts_do_not_know(self):
+        async def scene(scene: Scene) -> None:
+            kinds = scene.connector.facts.kinds
+            for record in (await scene.listed()).values():
+                facts = kinds[record.ref.kind]
+                assert set(record.fields) <= facts.lists | facts.details, f"{record.ref.kind}: an unknown field is told"
+                assert facts.stage is None or isinstance(record.fields.get(facts.stage), str)
+
+        self.play(scene)
+
+    def test_parents_of_a_record_are_records_too(self):
+        async def scene(scene: Scene) -> None:
+            listed = await scene.listed()
+            for record in listed.values():
+                for kind, parent in record.parents.items():
+                    assert Ref(kind, parent) in listed, f"a parent of {record.ref.kind} is nowhere told"
+                if record.ref.kind is Kind.APPLICATION:
+                    assert set(record.parents) >= {Kind.JOB, Kind.CANDIDATE}
+
+        self.play(scene)
+
+    def test_an_unchanged_list_has_equal_pages(self):
+        async def scene(scene: Scene) -> None:
+            for walk in scene.connector.facts.walks:
+                first, again = await scene.pages(walk), await scene.pages(walk)
+                assert [page.digest for page in first] == [page.digest for page in again]
+                assert [page.next for page in first] == [page.next for page in again]
+
+        self.play(scene)
+
+    def test_an_edit_by_hand_changes_a_pages_digest_and_records(self):
+        async def scene(scene: Scene) -> None:
+            async def digests() -> set[str]:
+                return {page.digest for walk in scene.connector.facts.walks for page in await scene.pages(walk)}
+
+            pages, records = await digests(), await scene.listed()
+            self.human_edit(scene.world)
+            assert await digests() != pages
+            assert await scene.listed() != records
+
+        self.play(scene)
+
+    def test_a_walk_over_a_server_that_repeats_itself_ends(self):
+        async def scene(scene: Scene) -> None:
+            for walk in scene.connector.facts.walks:
+                scene.wire.repeat()
+                try:
+                    await scene.pages(walk)
+                except Unavailable:
+                    continue
+
+        self.play(scene)
+
+    # get
+
+    def test_get_tells_what_the_list_tells(self):
+        async def scene(scene: Scene) -> None:
+            kinds = scene.connector.facts.kinds
+            for record in self.sample(await scene.listed()):
+                got = await scene.read(record.ref)
+                told = {name: got.fields.get(name, "(untold)") for name in record.fields}
+                assert told == dict(record.fields), f"{record.ref.kind}: get and list tell unlike values"
+                facts = kinds[record.ref.kind]
+                assert set(got.fields) <= facts.lists | facts.details
+                assert dict(got.parents) == dict(record.parents)
+
+        self.play(scene)
+
+    def test_all_that_a_get_tells_agrees_with_the_lists(self):
+        async def scene(scene: Scene) -> None:
+            listed = await scene.listed()
+            for record in self.sample(listed):
+                for told in await scene.connector.get(record.ref):
+                    beside = listed[told.ref].fields
+                    both = set(told.fields) & set(beside)
+                    assert {name: told.fields[name] for name in both} == {name: beside[name] for name in both}
+
+        self.play(scene)
+
+    def test_list_get_list_of_an_unchanged_record_agree(self):
+        async def scene(scene: Scene) -> None:
+            before = await scene.listed()
+            for record in self.sample(before):
+                assert await scene.connector.get(record.ref) == await scene.connector.get(record.ref)
+            assert await scene.listed() == before
+            assert not scene.wire.writes
+
+        self.play(scene)
+
+    def test_get_of_an_unknown_id_is_empty(self):
+        async def scene(scene: Scene) -> None:
+            for kind in scene.connector.facts.kinds:
+                assert await scene.connector.get(Ref(kind, self.unknown_ids.get(kind, "99999999"))) == ()
+
+        self.play(scene)
+
+    def sample(self, listed: dict[Ref, Record]) -> list[Record]:
+        """A few records of each kind, from both ends of the list."""
+        chosen = []
+        for kind in Kind:
+            of_kind = [record for ref, record in listed.items() if ref.kind is kind]
+            chosen += of_kind[: self.samples // 2] + of_kind[self.samples // 2 :][-self.samples // 2 :]
+        return chosen
+
+    # create
+
+    def test_a_create_is_one_write_and_is_told_by_a_get(self):
+        async def scene(scene: Scene) -> None:
+            for draft in self.drafts(scene.world):
+                writes, known = len(scene.wire.writes), self.expected(scene.world)
+                told = await scene.connector.create(draft, "contract-key")
+                assert len(scene.wire.writes) == writes + 1, f"a create of {draft.kind} is one write"
+                born = {ref for ref in self.expected(scene.world) - known if ref.kind is draft.kind}
+                assert len(born) == 1, f"a create of {draft.kind} makes one of it"
+                assert {record.ref for record in told if record.ref.kind is draft.kind} <= born
+                await scene.settle()
+                self.assert_bears(scene, draft, await scene.read(born.pop()))
+
+        self.play(scene)
+
+    def assert_bears(self, scene: Scene, draft: Draft, record: Record) -> None:
+        facts = scene.connector.facts.kinds[draft.kind]
+        borne = {name for name in draft.fields if name in (facts.creates or ())} - facts.untold
+        assert {name: record.fields.get(name) for name in borne} == {name: draft.fields[name] for name in borne}
+        for kind, parent in draft.parents.items():
+            assert record.parents.get(kind) == parent.id
+        assert not facts.keeps_source_id or record.source_id == draft.source_id
+
+    def test_a_create_is_found_again(self):
+        async def scene(scene: Scene) -> None:
+            finder = self.finder(scene)
+            for draft in self.drafts(scene.world):
+                since = scene.world.clock.now()
+                assert not self.of_kind(draft, await finder.find(draft, since)), "it is not there before"
+                told = self.of_kind(draft, await scene.connector.create(draft, "contract-key"))
+                await scene.settle()
+                found = self.of_kind(draft, await finder.find(draft, since))
+                assert len(found) == 1, f"find tells {len(found)} of the {draft.kind} just made"
+                assert not told or [record.ref for record in told] == [record.ref for record in found]
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.ERROR_AFTER])
+    def test_a_create_whose_answer_is_lost_is_unknown_and_found_once(self, fault):
+        self.play(lambda scene: self.lose_creates(scene, fault, found=1))
+
+    @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.ERROR_BEFORE])
+    def test_a_create_that_never_arrived_is_unknown_and_not_found(self, fault):
+        self.play(lambda scene: self.lose_creates(scene, fault, found=0))
+
+    async def lose_creates(self, scene: Scene, fault: Fault, *, found: int) -> None:
+        finder = self.finder(scene)
+        for draft in self.drafts(scene.world):
+            since, writes = scene.world.clock.now(), len(scene.wire.writes)
+            scene.world.sandbox.faults = lose_writes(fault)
+            with pytest.raises(OutcomeUnknown) as caught:
+                await scene.connector.create(draft, "contract-key")
+            self.assert_discreet(scene, caught.value, f"create {draft.kind}")
+            assert len(scene.wire.writes) == writes + 1, "a write is never sent again by a connector"
+            scene.world.sandbox.faults = lambda method, path: None
+            await scene.settle()
+            assert len(self.of_kind(draft, await finder.find(draft, since))) == found
+
+    def finder(self, scene: Scene) -> Finds:
+        if not isinstance(scene.connector, Finds):
+            pytest.skip("this system's creates cannot be looked up")
+        return scene.connector
+
+    @staticmethod
+    def of_kind(draft: Draft, records: Sequence[Record]) -> list[Record]:
+        return [record for record in records if record.ref.kind is draft.kind]
+
+    # update
+
+    def test_an_update_is_one_write_and_is_told_by_the_next_get(self):
+        async def scene(scene: Scene) -> None:
+            for edit in self.edits(scene.world):
+                record = await scene.read(edit.ref)
+                assert not self.tells(scene, record, edit), "the sample edit changes something"
+                seen, writes = len(scene.wire.requests), len(scene.wire.writes)
+                told = await scene.connector.update(record, edit.fields)
+                assert len(scene.wire.writes) == writes + 1, f"an update of {sorted(edit.fields)} is one write"
+                assert len(scene.wire.requests) == seen + 1, "what an update looks up is cached by the get before"
+                assert told is None or told.ref == edit.ref
+                await scene.settle()
+                assert self.tells(scene, await scene.read(edit.ref), edit)
+
+        self.play(scene)
+
+    def test_an_update_changes_nothing_else(self):
+        async def scene(scene: Scene) -> None:
+            for edit in self.edits(scene.world):
+                before = await scene.listed()
+                await scene.connector.update(await scene.read(edit.ref), edit.fields)
+                await scene.settle()
+                after = await scene.listed()
+                assert set(after) == set(before)
+                others = {ref for ref in before if before[ref].fields != after[ref].fields} - {edit.ref}
+                assert not others, f"an update of {sorted(edit.fields)} changed {len(others)} other records"
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.ERROR_AFTER, Fault.LOST_BEFORE, Fault.ERROR_BEFORE])
+    def test_an_update_whose_answer_is_lost_is_unknown_and_not_sent_again(self, fault):
+        async def scene(scene: Scene) -> None:
+            for edit in self.edits(scene.world):
+                record, writes = await scene.read(edit.ref), len(scene.wire.writes)
+                scene.world.sandbox.faults = lose_writes(fault)
+                with pytest.raises(OutcomeUnknown) as caught:
+                    await scene.connector.update(record, edit.fields)
+                self.assert_discreet(scene, caught.value, f"update {edit.ref.kind}")
+                assert len(scene.wire.writes) == writes + 1
+                scene.world.sandbox.faults = lambda method, path: None
+                await scene.settle()
+                took = fault in {Fault.LOST_AFTER, Fault.ERROR_AFTER}
+                assert self.tells(scene, await scene.read(edit.ref), edit) is took
+
+        self.play(scene)
+
+    @staticmethod
+    def tells(scene: Scene, record: Record, edit: Edit) -> bool:
+        untold = scene.connector.facts.kinds[edit.ref.kind].untold
+        return all(record.fields.get(name) == value for name, value in edit.fields.items() if name not in untold)
+
+    # errors
+
+    def test_a_refused_token_pauses_the_connection(self):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = answers(401, b'{"error": "no"}')
+            steps = [("check", scene.connector.check), *await self.reading(scene), *writing]
+            await self.all_raise(scene, steps, AuthFailed)
+
+        self.play(scene)
+
+    def test_a_wrong_token_is_refused_by_the_sandbox_too(self):
+        async def scene(scene: Scene) -> None:
+            scene.world.sandbox.tokens = ("another-token",)
+            await self.all_raise(scene, [("check", scene.connector.check), *await self.reading(scene)], AuthFailed)
+
+        self.play(scene)
+
+    def test_a_rate_limit_tells_when_to_go_on(self):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = answers(429, b'{"error": "slow down"}', Retry_After="7")
+            errors = await self.all_raise(scene, [*await self.reading(scene), *writing], RateLimited)
+            assert {error.retry_after_s for error in errors if isinstance(error, RateLimited)} == {7.0}
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_a_server_error_is_later_for_a_read_and_unknown_for_a_write(self, status):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = answers(status, b"<html>Sorry</html>")
+            await self.all_raise(scene, await self.reading(scene), Unavailable)
+            scene.wire.instead = to_writes(answers(status, b"<html>Sorry</html>"))
+            await self.all_raise(scene, writing, OutcomeUnknown)
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
+    def test_a_connection_that_dies_is_later_for_a_read_and_unknown_for_a_write(self, error):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = raises(error)
+            await self.all_raise(scene, await self.reading(scene), Unavailable)
+            scene.wire.instead = to_writes(raises(error))
+            await self.all_raise(scene, writing, OutcomeUnknown)
+
+        self.play(scene)
+
+    def test_a_refused_connection_did_not_send(self):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = raises(httpx.ConnectError)
+            await self.all_raise(scene, [*await self.reading(scene), *writing], NotSent)
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
+    def test_a_good_status_with_a_wrong_body_is_no_answer_to_a_read(self, body):
+        async def scene(scene: Scene) -> None:
+            scene.wire.instead = answers(200, body, Content_Type="application/json")
+            await self.all_raise(scene, await self.reading(scene), Unavailable)
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
+    def test_a_good_status_with_a_wrong_body_leaves_a_create_unknown(self, body):
+        async def scene(scene: Scene) -> None:
+            creates = [step for step in await self.writing(scene) if step[0].startswith("create")]
+            scene.wire.instead = to_writes(answers(201, body, Content_Type="application/json"))
+            await self.all_raise(scene, creates, OutcomeUnknown)
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
+    def test_a_good_status_with_a_wrong_body_tells_nothing_of_an_update(self, body):
+        async def scene(scene: Scene) -> None:
+            updates = [step for step in await self.writing(scene) if step[0].startswith("update")]
+            scene.wire.instead = to_writes(answers(200, body, Content_Type="application/json"))
+            for name, step in updates:
+                try:
+                    assert await step() is None, f"{name} made something of nonsense"
+                except OutcomeUnknown as error:
+                    self.assert_discreet(scene, error, name)
+
+        self.play(scene)
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_redirects_are_not_followed(self, status):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            scene.wire.instead = answers(status, Location=f"https://{ELSEWHERE}/take")
+            await self.all_raise(scene, await self.reading(scene), Unavailable)
+            scene.wire.instead = to_writes(answers(status, Location=f"https://{ELSEWHERE}/take"))
+            await self.all_raise(scene, writing, OutcomeUnknown)
+            assert ELSEWHERE not in {request.url.host for request in scene.wire.requests}
+
+        self.play(scene)
+
+    def test_a_refusal_that_echoes_the_person_is_told_without_her_data(self):
+        async def scene(scene: Scene) -> None:
+            writing = await self.writing(scene)
+            said = ", ".join(sorted(self.secrets(scene.world)))
+            words = dict.fromkeys(("error", "message", "detail", "title"), said)
+            body = orjson.dumps({**words, "messages": [said], "errors": [{"message": said, "field": said}]})
+            for status in (400, 422):
+                scene.wire.instead = to_writes(answers(status, body, Content_Type="application/json"))
+                await self.all_raise(scene, writing, (Rejected, Taken))
+
+        self.play(scene)
+
+    # webhooks
+
+    def test_verify_gives_a_verdict_on_any_bytes_and_headers(self):
+        async def scene(scene: Scene) -> None:
+            if not isinstance(scene.connector, Webhooks):
+                pytest.skip("this system sends no webhooks")
+            hook = scene.connector
+            known = self.genuine(scene.world)
+            names = st.sampled_from(sorted(known.headers) if known else ["x-signature"]) | st.text(max_size=20)
+            bodies = st.binary(max_size=200) | st.just(known.body if known else b"{}")
+
+            @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+            @given(bodies, st.dictionaries(names, st.text(max_size=80), max_size=4), st.none() | st.text(max_size=20))
+            def judge(body: bytes, headers: dict[str, str], event: str | None) -> None:
+                notice = hook.verify(Delivery(body, headers, event, scene.world.clock.now()))
+                assert notice is None or (isinstance(notice, Notice) and not notice.refs), "made up, and believed"
+
+            judge()
+
+        self.play(scene)
+
+    def test_a_genuine_delivery_with_any_byte_changed_is_refused(self):
+        async def scene(scene: Scene) -> None:
+            delivery = self.genuine(scene.world)
+            if delivery is None or not isinstance(scene.connector, Webhooks):
+                pytest.skip("this system signs no webhooks")
+            assert scene.connector.verify(delivery) is not None
+            for at in range(len(delivery.body)):
+                body = bytearray(delivery.body)
+                body[at] ^= 1
+                flipped = Delivery(bytes(body), delivery.headers, delivery.event, delivery.received_at)
+                assert scene.connector.verify(flipped) is None, f"byte {at} was changed, and nobody saw it"
+
+        self.play(scene)
