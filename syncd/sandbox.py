@@ -289,20 +289,32 @@ class Sandbox:
 
     # webhooks out
 
-    def emit(self, event: str, body: bytes, headers: Callable[[Hook, bytes], Mapping[str, str]]) -> None:
-        """Deliver an event to each active hook that wants it, again and again as the plan says, until it is taken."""
+    def emit(
+        self,
+        event: str,
+        body: bytes | Callable[[], bytes],
+        headers: Callable[[Hook, bytes], Mapping[str, str]],
+        wants: Callable[[Hook], bool] = lambda hook: True,
+    ) -> None:
+        """Deliver an event to each active hook that wants it, again and again as the plan says, until it is taken.
+
+        A callable ``body`` is asked before each delivery, for systems that tell the state at sending.
+        """
         if self.client is None:
             return
         for hook in self.hooks.values():
-            if hook.active and (event in hook.events or not hook.events) and not self.lose_hook(event):
+            if hook.active and (event in hook.events or not hook.events) and wants(hook) and not self.lose_hook(event):
                 task = asyncio.ensure_future(self._deliver(hook, body, headers))
                 self._deliveries.add(task)
                 task.add_done_callback(self._deliveries.discard)
 
-    async def _deliver(self, hook: Hook, body: bytes, headers: Callable[[Hook, bytes], Mapping[str, str]]) -> None:
+    async def _deliver(
+        self, hook: Hook, body: bytes | Callable[[], bytes], headers: Callable[[Hook, bytes], Mapping[str, str]]
+    ) -> None:
         for wait_s in (0.0, *self.resend_after_s):
             await self.clock.sleep_until(self.clock.now() + wait_s)
-            if await self._taken(hook, body, headers(hook, body)):
+            content = body() if callable(body) else body
+            if await self._taken(hook, content, headers(hook, content)):
                 return
 
     async def _taken(self, hook: Hook, body: bytes, headers: Mapping[str, str]) -> bool:
