@@ -27,66 +27,35 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
+from syncd.facts import Facts, KindFacts, Walk
+from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
+
+__all__ = [
+    "Account",
+    "Connector",
+    "Connects",
+    "Delivery",
+    "Facts",
+    "Finds",
+    "KindFacts",
+    "Notice",
+    "Pipelines",
+    "Plugin",
+    "Walk",
+    "Webhooks",
+    "ask",
+    "decoded",
+    "digest_of",
+    "failure",
+    "is_local",
+    "retry_after",
+    "same_origin",
+    "served_at",
+    "understood",
+    "with_ability",
+]
 
 LONGEST_ANSWER = 64 * 1024 * 1024  # bytes; a list page of any of the systems is far below
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """One list of a system. ``since``: it has a change filter. ``end`` says how its end is proven, for people."""
-
-    name: str
-    kinds: tuple[Kind, ...]
-    end: str
-    since: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KindFacts:
-    """What a system tells of a kind and takes for it. All fields are in the system's own words.
-
-    ``lists`` and ``details``: the fields that a list row tells, and those that only a get tells. ``writes``: field →
-    the call that bears it; fields of one call go out in one request. ``creates``: the fields that a create bears
-    (``None``: this kind cannot be created by itself). ``demands``: what a create must not lack; ``person.x`` is a
-    field of the person that a create bears. ``bears_person``: an application's create makes its person too, and
-    ``only_newborn``: it cannot be made for a person who is there already. ``may_empty``: what may be written empty.
-    ``reopens``: a terminal stage can be left. ``keeps_source_id``: a create keeps the id that we give. ``stage`` and
-    ``status`` name the field that carries a word of the stage or status map. ``untold``: written but never told back.
-    """
-
-    lists: frozenset[str]
-    details: frozenset[str] = frozenset()
-    writes: Mapping[str, str] = field(default_factory=dict)
-    creates: frozenset[str] | None = None
-    demands: frozenset[str] = frozenset()
-    bears_person: bool = False
-    only_newborn: bool = False
-    may_empty: frozenset[str] = frozenset()
-    reopens: bool = True
-    keeps_source_id: bool = False
-    stage: str | None = None
-    status: str | None = None
-    untold: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is true of a system whatever the account.
-
-    ``limits`` as in the config (``10/10s``, ``100/day@UTC``). ``rows``: a person is a set of candidate rows, joined by
-    e-mail; an application's row is the person's row. ``visible_s``: how long a write may take until each read tells it.
-    ``words``: stage words that exist without any pipeline being asked. ``page``: records per list call, for estimates.
-    """
-
-    system: str
-    walks: tuple[Walk, ...]
-    kinds: Mapping[Kind, KindFacts]
-    limits: tuple[str, ...] = ()
-    rows: bool = False
-    visible_s: float = 5.0
-    words: tuple[str, ...] = ()
-    page: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +185,14 @@ async def ask(
     *,
     explain: Explain,
     statuses: Mapping[int, type[SyncdError]] | None = None,
+    judge: Callable[[httpx.Response], type[SyncdError] | None] | None = None,
     **request: Any,
 ) -> httpx.Response:
     """Send one request; a 2xx answer comes back, everything else is raised as the error that says what to do next.
 
     ``explain`` finds the system's own words in an error answer (never a person's data), ``statuses`` overrules what a
-    status means for this call. A write whose fate the answer does not tell raises ``OutcomeUnknown``.
+    status means for this call, and ``judge`` (total on any answer) both of them where one status means several things.
+    A write whose fate the answer does not tell raises ``OutcomeUnknown``.
     """
     try:
         response = await client.request(method, url, **request)
@@ -231,7 +202,8 @@ async def ask(
         raise _lost(method, type(error).__name__) from error
     if response.is_success:
         return response
-    raise failure(method, response, explain, statuses or {})
+    judged = judge(response) if judge else None
+    raise failure(method, response, explain, {response.status_code: judged} if judged else statuses or {})
 
 
 def failure(
