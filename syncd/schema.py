@@ -108,7 +108,7 @@ records = Table(
     Column("traits", JSON),
     Column("department", String),
     Column("url", String),
-    Column("row_digest", String),
+    Column("read_at", Float),  # last told by a get
     Index("records_by_key", "connection", "kind", "key"),
     Index("records_by_title", "connection", "kind", "title_key"),
     Index("records_by_source", "connection", "kind", "source_id"),

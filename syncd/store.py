@@ -1,0 +1,384 @@
+"""The only door to the database: engines for SQLite and PostgreSQL, transactions, and rows as plain objects.
+
+Store functions are plain functions over one transaction, run by ``await store.run(fn, …)``: in one worker thread in
+production, inline in the simulation. So nothing can be awaited inside a transaction, and runs are deterministic.
+SQLite needs ``BEGIN IMMEDIATE`` and no driver-made transactions: with the driver's defaults, updates are lost silently.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+from syncd import schema
+from syncd.clock import Clock
+from syncd.model import Kind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+    """An engine over SQLite (WAL, every commit synced, foreign keys, immediate transactions) or PostgreSQL."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=1, max_overflow=2, pool_pre_ping=True, **options)
+    import pysqlite3.dbapi2 as sqlite_module  # noqa: PLC0415  # only where SQLite is used: a wheel for Linux
+
+    if read_only:
+        path = url.removeprefix("sqlite:///")
+        url = f"sqlite:///file:{path}?mode=ro&uri=true"
+    engine = sa.create_engine(
+        url,
+        module=sqlite_module,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": 30.0},
+        **options,
+    )
+    _make_strict(engine, read_only=read_only)
+    return engine
+
+
+def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
+    pragmas = ("foreign_keys=ON", "busy_timeout=30000", "secure_delete=ON")
+    if not read_only:
+        pragmas = ("journal_mode=WAL", "synchronous=FULL", *pragmas)
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Store:
+    """Runs store functions, one transaction each. ``around`` is told "begin", "before" and "after" each commit."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, *, threaded: bool = True) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.around: Callable[[str], None] = lambda moment: None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store") if threaded else None
+
+    async def run(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a store function in a transaction of its own."""
+        with self.clock.busy():
+            if self._worker is None:
+                return self.run_now(function, *args, **kwargs)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._worker, lambda: self.run_now(function, *args, **kwargs))
+
+    def run_now(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same without a loop."""
+        with self.engine.connect() as connection:
+            with connection.begin() as transaction:
+                result = function(connection, *args, **kwargs)
+                self.around("before")
+                transaction.commit()
+            self.around("after")
+        return result
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._worker is not None:
+            self._worker.shutdown(wait=True)
+        self.engine.dispose()
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or overwrite those of the same primary key."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    if rest:
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=rest)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=keys)
+    connection.execute(statement, list(rows))
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+Digests = dict[str, str]
+
+
+@dataclass(slots=True)
+class RecordRow:
+    """A row of ``records``."""
+
+    connection: str
+    kind: str
+    id: str
+    told_at: float
+    job: str | None = None
+    candidate: str | None = None
+    source_id: str | None = None
+    key: str | None = None
+    title_key: str | None = None
+    seen: Digests = field(default_factory=dict)
+    speakers: dict[str, str] | None = None
+    version: str | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    written_at: float | None = None
+    read_at: float | None = None
+    walk: str | None = None
+    walk_no: int = 0
+    page: str | None = None
+    gone: bool = False
+    settled: str | None = None
+    defaulted: list[str] | None = None
+    traits: list[str] | None = None
+    department: str | None = None
+    url: str | None = None
+
+
+@dataclass(slots=True)
+class MemberRow:
+    """A row of ``members``: one candidate row of a person."""
+
+    connection: str
+    row: str
+    person: str
+    seen: Digests = field(default_factory=dict)
+    base: Digests = field(default_factory=dict)
+    created_at: float | None = None
+    gone: bool = False
+    frozen: bool = False
+
+
+@dataclass(slots=True)
+class LinkRow:
+    """A row of ``links``: these two records are the same thing; an empty end is being created."""
+
+    id: int
+    pair: str
+    kind: str
+    left: str | None
+    right: str | None
+    left_base: Digests
+    right_base: Digests
+    decided: dict[str, list[str | None]] | None
+    how: str
+    made_at: float
+
+
+@dataclass(slots=True)
+class IntentRow:
+    """A row of ``intents``: one call that is to be made. See ``syncd.schema``."""
+
+    id: str
+    connection: str
+    kind: str
+    ref: str | None
+    call: str
+    state: str
+    link: int | None
+    wants: dict[str, dict[str, list[str]]]
+    sealed: bytes | None
+    source: str | None
+    told_at: float
+    priority: int
+    made_at: float
+    due: float
+    sent_values: bytes | None = None
+    expected: Digests | None = None
+    expected_version: str | None = None
+    tries: int = 0
+    looks: int = 0
+    sent_at: float | None = None
+    reason: str | None = None
+
+
+def as_row(row: Any) -> dict[str, Any]:
+    """A row object as a mapping of columns."""
+    return {item.name: getattr(row, item.name) for item in fields(row)}
+
+
+class Tx:
+    """One transaction's view of records, members and links: read once, changed in memory, flushed together.
+
+    Only the rooms that hold a transaction have one; it is flushed before the commit by whoever made it.
+    """
+
+    def __init__(self, connection: sa.Connection, now: float) -> None:
+        self.sql = connection
+        self.now = now
+        self._records: dict[tuple[str, str, str], RecordRow | None] = {}
+        self._members: dict[tuple[str, str], MemberRow | None] = {}
+        self._links: dict[int, LinkRow] = {}
+        self._by_end: dict[tuple[str, str, str, str], LinkRow | None] = {}
+        self._dirty: dict[tuple[str, ...], Any] = {}
+        self._dirty_links: set[int] = set()
+
+    # records
+
+    def load_records(self, connection: str, kind: Kind, ids: Iterable[str]) -> None:
+        """Read many records at once."""
+        wanted = [id_ for id_ in dict.fromkeys(ids) if (connection, kind.value, id_) not in self._records]
+        table = schema.records
+        for id_ in wanted:
+            self._records[connection, kind.value, id_] = None
+        for chunk in _chunks(wanted):
+            where = (table.c.connection == connection, table.c.kind == kind.value, table.c.id.in_(chunk))
+            self._keep(sa.select(table).where(*where))
+
+    def _keep(self, statement: sa.Select[Any]) -> list[RecordRow]:
+        kept = []
+        for found in self.sql.execute(statement).mappings():
+            key = (found["connection"], found["kind"], found["id"])
+            row = self._records.get(key) or RecordRow(**found)
+            self._records[key] = row
+            kept.append(row)
+        return kept
+
+    def record(self, connection: str, kind: Kind, id_: str) -> RecordRow | None:
+        """One record."""
+        if (connection, kind.value, id_) not in self._records:
+            self.load_records(connection, kind, [id_])
+        return self._records[connection, kind.value, id_]
+
+    def put_record(self, row: RecordRow) -> None:
+        """Keep a new or changed record."""
+        key = (row.connection, row.kind, row.id)
+        self._records[key] = row
+        self._dirty["record", *key] = row
+
+    def records_where(self, *where: sa.ColumnElement[bool]) -> list[RecordRow]:
+        """Records by any condition, in the order of their ids."""
+        self.flush()
+        table = schema.records
+        order = (table.c.connection, table.c.kind, table.c.id)
+        return self._keep(sa.select(table).where(*where).order_by(*order))
+
+    # members
+
+    def load_members(self, connection: str, rows: Iterable[str]) -> None:
+        """Read many candidate rows at once."""
+        wanted = [row for row in dict.fromkeys(rows) if (connection, row) not in self._members]
+        table = schema.members
+        for row in wanted:
+            self._members[connection, row] = None
+        for chunk in _chunks(wanted):
+            where = (table.c.connection == connection, table.c.row.in_(chunk))
+            for found in self.sql.execute(sa.select(table).where(*where)).mappings():
+                self._members[connection, found["row"]] = MemberRow(**found)
+
+    def member(self, connection: str, row: str) -> MemberRow | None:
+        """One candidate row."""
+        self.load_members(connection, [row])
+        return self._members[connection, row]
+
+    def members_of(self, connection: str, person: str) -> list[MemberRow]:
+        """A person's rows, by number."""
+        table = schema.members
+        where = (table.c.connection == connection, table.c.person == person)
+        found = [row.row for row in self.sql.execute(sa.select(table.c.row).where(*where))]
+        self.load_members(connection, found)
+        rows = [m for m in self._members.values() if m and (m.connection, m.person) == (connection, person)]
+        return sorted(rows, key=lambda member: (len(member.row), member.row))
+
+    def put_member(self, row: MemberRow) -> None:
+        """Keep a new or changed candidate row."""
+        self._members[row.connection, row.row] = row
+        self._dirty["member", row.connection, row.row] = row
+
+    # links
+
+    def load_links(self, pair: str, kind: Kind, end: str, ids: Iterable[str]) -> None:
+        """Read the links of many records at once."""
+        wanted = [id_ for id_ in dict.fromkeys(ids) if (pair, kind.value, end, id_) not in self._by_end]
+        table = schema.links
+        for id_ in wanted:
+            self._by_end[pair, kind.value, end, id_] = None
+        for chunk in _chunks(wanted):
+            where = (table.c.pair == pair, table.c.kind == kind.value, table.c[end].in_(chunk))
+            for found in self.sql.execute(sa.select(table).where(*where)).mappings():
+                self._index(self._links.get(found["id"]) or LinkRow(**found))
+
+    def _index(self, link: LinkRow) -> None:
+        self._links[link.id] = link
+        for end, id_ in (("left", link.left), ("right", link.right)):
+            if id_ is not None:
+                self._by_end[link.pair, link.kind, end, id_] = link
+
+    def link_at(self, pair: str, kind: Kind, end: str, id_: str) -> LinkRow | None:
+        """The link of a record in a pair."""
+        self.load_links(pair, kind, end, [id_])
+        return self._by_end[pair, kind.value, end, id_]
+
+    def link(self, id_: int) -> LinkRow | None:
+        """A link by its number."""
+        if id_ not in self._links:
+            statement = sa.select(schema.links).where(schema.links.c.id == id_)
+            found = self.sql.execute(statement).mappings().one_or_none()
+            if found is None:
+                return None
+            self._index(LinkRow(**found))
+        return self._links[id_]
+
+    def new_link(self, pair: str, kind: Kind, how: str, left: str | None, right: str | None) -> LinkRow:
+        """Make a link; one end may be empty while it is being created."""
+        values: dict[str, Any] = {
+            "pair": pair, "kind": kind.value, "left": left, "right": right, "left_base": {}, "right_base": {},
+            "decided": None, "how": how, "made_at": self.now,
+        }  # fmt: skip
+        id_ = self.sql.execute(sa.insert(schema.links).values(values).returning(schema.links.c.id)).scalar_one()
+        link = LinkRow(id=id_, **values)
+        self._index(link)
+        return link
+
+    def put_link(self, link: LinkRow) -> None:
+        """Keep a changed link."""
+        self._index(link)
+        self._dirty_links.add(link.id)
+
+    def drop_link(self, link: LinkRow) -> None:
+        """Forget a link, and all that was to be done about it."""
+        for end, id_ in (("left", link.left), ("right", link.right)):
+            if id_ is not None:
+                self._by_end[link.pair, link.kind, end, id_] = None
+        self._links.pop(link.id, None)
+        self._dirty_links.discard(link.id)
+        self.sql.execute(sa.delete(schema.intents).where(schema.intents.c.link == link.id))
+        self.sql.execute(sa.delete(schema.holds).where(schema.holds.c.link == link.id))
+        self.sql.execute(sa.delete(schema.links).where(schema.links.c.id == link.id))
+
+    # the rest
+
+    def flush(self) -> None:
+        """Write what was changed."""
+        by_table: dict[str, list[dict[str, Any]]] = {"record": [], "member": []}
+        for (table, *_), row in self._dirty.items():
+            by_table[table].append(as_row(row))
+        upsert(self.sql, schema.records, by_table["record"])
+        upsert(self.sql, schema.members, by_table["member"])
+        self._dirty.clear()
+        changed = [as_row(self._links[id_]) for id_ in sorted(self._dirty_links)]
+        upsert(self.sql, schema.links, changed)
+        self._dirty_links.clear()
+
+
+def _chunks(items: list[str], size: int = 500) -> Iterable[list[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def rows_of(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    """A select's rows as mappings."""
+    return [dict(found) for found in connection.execute(statement).mappings()]
