@@ -1,0 +1,163 @@
+"""One master key, and what is done with it: values sealed while they wait to be written, digests that stand for values.
+
+The key stands outside the database, so whoever has the database alone learns no person's data: sealed values are
+AES-256-GCM (NIST SP 800-38D) bound to the row and column they belong to, digests are keyed BLAKE2b (RFC 7693), and each
+purpose has a subkey of its own by HKDF (RFC 5869). A sealed value begins with a version byte, so that another key or
+cipher can be told apart later. Nonces come from the entropy that is passed in: ``os.urandom`` in production.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import stat
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from syncd.errors import ConfigInvalid, Rejected
+
+KEY_LENGTH = 32  # bytes
+NONCE_LENGTH = 12  # bytes, as SP 800-38D advises; random ones serve for 2**32 values
+DIGEST_LENGTH = 16  # bytes
+VERSION = b"\x01"
+
+Entropy = Callable[[int], bytes]  # so many random bytes
+
+
+class Sealer:
+    """Seals, unseals and digests under one master key of 32 bytes."""
+
+    def __init__(self, master: bytes, entropy: Entropy) -> None:
+        if len(master) != KEY_LENGTH:
+            raise ConfigInvalid(f"the key has {len(master)} bytes; it must have {KEY_LENGTH}")
+        self._entropy = entropy
+        self._cipher = AESGCM(_subkey(master, "sealed values"))
+        self._digest_key = _subkey(master, "digests")
+        self.key_check = _subkey(master, "key check")[:DIGEST_LENGTH].hex()
+        self._field = lru_cache(maxsize=1000)(self._begin)
+
+    def __repr__(self) -> str:
+        return "Sealer(…)"
+
+    def seal(self, data: bytes, about: str) -> bytes:
+        """Encrypt ``data`` for the one place that ``about`` names (table, row and column)."""
+        nonce = self._entropy(NONCE_LENGTH)
+        return VERSION + nonce + self._cipher.encrypt(nonce, data, _bound(about))
+
+    def unseal(self, sealed: bytes, about: str) -> bytes:
+        """Decrypt what was sealed for ``about``.
+
+        Raises ``Rejected`` where it was changed, cut or belongs elsewhere, ``ConfigInvalid`` where another version of
+        syncd sealed it.
+        """
+        if sealed[:1] != VERSION:
+            raise ConfigInvalid(f"{about}: sealed in a form that this version of syncd does not know")
+        nonce, rest = sealed[1 : 1 + NONCE_LENGTH], sealed[1 + NONCE_LENGTH :]
+        try:
+            return self._cipher.decrypt(nonce, rest, _bound(about))
+        except (InvalidTag, ValueError) as error:  # ValueError: cut so short that it has no nonce
+            raise Rejected(f"{about}: the sealed value was changed or belongs elsewhere") from error
+
+    def digest(self, field: str, text: str) -> str:
+        """The keyed digest (32 hex digits) of a field's canonical text; equal texts of other fields differ."""
+        state = self._field(field).copy()
+        state.update(text.encode("utf-8", "surrogatepass"))
+        return str(state.hexdigest())
+
+    def require(self, key_check: str) -> None:
+        """Raise ``ConfigInvalid`` unless the store, which kept ``key_check``, was made with this key."""
+        if not hmac.compare_digest(key_check.encode(), self.key_check.encode()):
+            raise ConfigInvalid(
+                "store.key: the store was made with another key; give back its key, or its key file (store.key_file)"
+            )
+
+    def _begin(self, field: str) -> Any:
+        # The key takes a compression of its own; done once per field, a digest costs half.
+        state = hashlib.blake2b(key=self._digest_key, digest_size=DIGEST_LENGTH)
+        name = field.encode("utf-8", "surrogatepass")
+        state.update(len(name).to_bytes(4) + name)  # with its length, so that no text can continue a field's name
+        return state
+
+
+def _subkey(master: bytes, purpose: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_LENGTH, salt=None, info=f"syncd 1: {purpose}".encode()).derive(master)
+
+
+def _bound(about: str) -> bytes:
+    return VERSION + about.encode()
+
+
+# --- where the key is kept ------------------------------------------------------------------------------------------
+
+
+def parse_key(text: str) -> bytes:
+    """Read a key as 64 hex digits or base64 of 32 bytes; raises ``ConfigInvalid``."""
+    word = text.strip()
+    for read in (bytes.fromhex, _from_base64):
+        try:
+            key = read(word)
+        except (ValueError, binascii.Error):
+            continue
+        if len(key) == KEY_LENGTH:
+            return key
+    raise ConfigInvalid("a key is 32 bytes, as 64 hex digits or as base64; `openssl rand -base64 32` makes one")
+
+
+def _from_base64(word: str) -> bytes:
+    return base64.b64decode(word, validate=True)
+
+
+def key_from_file(path: Path, entropy: Entropy) -> bytes:
+    """The key that a file of mode 0600 holds; a file that is not there is made. Raises ``ConfigInvalid``."""
+    try:
+        if not path.exists():
+            _make_key_file(path, entropy)
+        return _read_key_file(path)
+    except OSError as error:
+        raise ConfigInvalid(f"store.key_file: {path} cannot be used: {error.strerror}") from error
+
+
+def _read_key_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        content = file.read(1000)
+    if mode & 0o077:
+        raise ConfigInvalid(f"store.key_file: others may use {path} (mode {mode:04o}); run: chmod 600 {path}")
+    try:
+        return parse_key(content.decode("ascii"))
+    except (UnicodeDecodeError, ConfigInvalid):
+        raise ConfigInvalid(
+            f"store.key_file: {path} holds no key; put back the file that the store was made with"
+        ) from None
+
+
+def _make_key_file(path: Path, entropy: Entropy) -> None:
+    """Make the file whole or not at all, though a stop come between or another process do the same."""
+    fresh = path.with_name(f"{path.name}.{entropy(8).hex()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(entropy(KEY_LENGTH).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        pass  # another process was first: its key is the key
+    finally:
+        fresh.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
