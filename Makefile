@@ -1,25 +1,80 @@
 # Everything happens in .venv; nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
+WORKERS ?= 2
 
-.PHONY: install install-dev demo test test-system lint simulate replay prove bench lock clean
+.PHONY: install install-dev demo test test-system simulate replay prove bench lint lock clean
+
+# Where PYTHON is asked for by name, an environment made with another one is made anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell test -x $(BIN)/python && $(BIN)/python -V),$(shell $(PYTHON) -V))
+.PHONY: .venv/.locked
+endif
+endif
 
 install: .venv/.installed
-.venv/.installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
 
 install-dev: .venv/.installed-dev
-.venv/.installed-dev: .venv/.installed requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
-	touch $@
 
+demo: .venv/.installed
+	$(BIN)/syncd demo $(ARGS)
+
+# Any user may run this: no root, no service, no system package.
+test: lint
+	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
+
+test-system: .venv/.installed-dev
+	$(BIN)/pytest -r fE --durations 3 tests/system
+
+simulate: .venv/.installed-dev
+	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation
+
+replay: .venv/.installed-dev
+	@test -n "$(SEED)" || { echo 'Which run? For instance: make replay SEED=42'; exit 2; }
+	SEED=$(SEED) $(BIN)/pytest --verbose --capture no tests/simulation
+
+# The long runs: hours, not minutes.
+prove: .venv/.installed-dev
+	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n $(WORKERS) tests --ignore tests/simulation --ignore tests/system
+	$(MAKE) simulate SEEDS=20000
+
+bench: .venv/.installed-dev
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile
+
+.venv/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("syncd needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name a newer one: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo 'This Python cannot make an environment. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
+	@echo 'Installing what syncd needs into .venv (about half a minute) ...'
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock .venv/.locked | .venv/.installed
+	@echo 'Installing what its tests need ...'
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+# Both locks name exact versions and hashes, and no index. The second holds the first.
+UV := .lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra build pyproject.toml -o requirements.lock
-	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	$(PYTHON) -m venv --clear .lock-venv
+	.lock-venv/bin/pip install --disable-pip-version-check --quiet uv
+	$(UV) --upgrade --extra build pyproject.toml -o requirements.lock
+	$(UV) --upgrade --extra build --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	rm -r .lock-venv
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .lock-venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
