@@ -1,0 +1,51 @@
+"""Workable keeps the contract that every connector keeps."""
+
+import hashlib
+import hmac
+import random
+from typing import ClassVar
+
+import orjson
+
+from connectors.workable import plugin
+from connectors.workable.sandbox import WorkableSandbox
+from syncd.clock import SteppedClock
+from syncd.connector import Account, Delivery
+from syncd.model import Draft, Kind, Parent, Ref
+from tests.contract import ConnectorContract, Edit, World
+
+TOKEN = "a-token-of-the-tests"
+
+
+class TestContract(ConnectorContract):
+    unknown_ids: ClassVar[dict[Kind, str]] = {Kind.JOB: "NOSUCHJOB1", Kind.CANDIDATE: "3fffffff"}
+
+    def world(self):
+        clock = SteppedClock(1_790_000_000.0, frozen=True)
+        sandbox = WorkableSandbox(clock=clock, rng=random.Random(3), tokens=(TOKEN,), limits=())
+        sandbox.fill(jobs=3, people=140)
+        return World(sandbox, plugin, Account("acme", "https://acme.workable.com", TOKEN, member="ops@acme.example"))
+
+    def drafts(self, world):
+        job = next(iter(world.sandbox.snapshot()["job"]))
+        person = {"name": "Zora Quell", "email": "zora.quell@example.test", "phone": "+12025550199"}
+        return [Draft(Kind.APPLICATION, {"stage": "Phone Screen"}, {Kind.JOB: Parent(job)}, person=person)]
+
+    def edits(self, world):
+        rows = world.sandbox.snapshot()["application"]
+        row = next(id_ for id_, told in rows.items() if told["stage"] == "Applied")
+        return [
+            Edit(Ref(Kind.CANDIDATE, row), {"phone": "+12025550142", "headline": "Glassblower"}),
+            Edit(Ref(Kind.APPLICATION, row), {"stage": "Offer"}),
+        ]
+
+    def human_edit(self, world):
+        first = next(iter(world.sandbox.snapshot()["candidate"]))
+        world.sandbox.edit("candidate", first, phone="+12025550177")
+
+    def genuine(self, world):
+        row = next(iter(world.sandbox.snapshot()["candidate"]))
+        event = {"event_type": "candidate_moved", "id": "e1", "resource_type": "candidate", "data": {"id": row}}
+        body = orjson.dumps(event)
+        signature = hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
+        return Delivery(body, {"x-workable-signature": signature}, "candidate_moved")
