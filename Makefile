@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
-ifneq ($(shell test -x $(BIN)/python && $(BIN)/python -V),$(shell $(PYTHON) -V))
+ifneq ($(shell test -x $(BIN)/python && $(BIN)/python -V),$(shell $(PYTHON) -V 2>&1))
 .PHONY: .venv/.locked
 endif
 endif

@@ -116,8 +116,10 @@ def _programs_for(user: dict[str, Any], home: Path) -> Path:
     try:
         subprocess.run([programs / "pg_ctl", "--version"], check=True, capture_output=True, cwd="/", **user)
     except PermissionError:
-        shutil.copytree(programs.parent, home / "pginstall", symlinks=True)
-        return home / "pginstall" / "bin"
+        copy = Path(shutil.copytree(programs.parent, home / "copy", symlinks=True))
+        for path in (copy, *copy.rglob("*")):
+            os.chown(path, user["user"], user["group"], follow_symlinks=False)
+        return copy / "bin"
     return programs
 
 
