@@ -32,7 +32,7 @@ def judge(delivery: Delivery, secrets: Sequence[str]) -> Notice | None:
         return None
     claimed = delivery.headers.get("x-ninjahire-signature", "").strip().lower().encode("utf-8", "replace")
     payload = payload_of(delivery)
-    texts = {delivery.body, stringified(payload)}
+    texts = (delivery.body, stringified(payload))
     genuine = [hmac.compare_digest(claimed, sign(text, secret)) for secret in secrets for text in texts if text]
     return notice_of(delivery.event, payload) if any(genuine) else None
 
