@@ -1,0 +1,445 @@
+"""What the operator may set: the tables of the config, their keys, and what each key takes.
+
+Each wrong value is refused with a sentence that shows no secret; ``syncd.config`` puts the place before it. What needs
+the systems' facts to be judged stands in ``syncd.crosscheck``.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+
+from syncd.connector import Account, Plugin
+from syncd.errors import ConfigInvalid
+from syncd.model import Kind
+from syncd.sealing import parse_key
+
+# --- intervals ------------------------------------------------------------------------------------------------------
+
+_UNITS_S: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_INTERVAL = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_PART = r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/[1-9][0-9]*)?"
+_CRON = re.compile(rf"{_PART}(?:,{_PART})*(?:[ \t]+{_PART}(?:,{_PART})*){{4}}")
+LONGEST_INTERVAL_S = 366 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """An interval, written as "90s", "5m", "24h" or "7d"."""
+
+    seconds: int
+
+    def __str__(self) -> str:
+        unit = next(unit for unit in ("d", "h", "m", "s") if self.seconds % _UNITS_S[unit] == 0)
+        return f"{self.seconds // _UNITS_S[unit]}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A cron line of five fields: minute, hour, day of the month, month, day of the week."""
+
+    line: str
+
+    def __str__(self) -> str:
+        return self.line
+
+
+When = Every | Cron
+
+
+def parse_interval(value: object) -> Every:
+    """Read "90s", "5m", "24h" or "7d"; raises ``ValueError`` with a sentence."""
+    if isinstance(value, Every):
+        return value
+    found = _INTERVAL.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f'{shown(value)} is not an interval; write for example "5m" or "24h"')
+    seconds = int(found[1]) * _UNITS_S[found[2]]
+    if seconds > LONGEST_INTERVAL_S:
+        raise ValueError(f"{shown(value)} is longer than a year")
+    return Every(seconds)
+
+
+def parse_when(value: object) -> When:
+    """Read an interval or a five-field cron line; raises ``ValueError`` with a sentence."""
+    if isinstance(value, Cron):
+        return value
+    if isinstance(value, str) and _CRON.fullmatch(value.strip()):
+        return Cron(value.strip())
+    if isinstance(value, str) and len(value.split()) > 1:
+        raise ValueError(f'{shown(value)} is not a cron line of five fields; write for example "*/5 * * * *"')
+    try:
+        return parse_interval(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace('or "24h"', "or a cron line")) from None
+
+
+def shown(value: object) -> str:
+    """A value as a sentence may quote it: short, and on one line."""
+    text = value if isinstance(value, str) else type(value).__name__ if isinstance(value, dict | list) else str(value)
+    short = text if len(text) <= 40 else text[:37] + "..."
+    return orjson.dumps(short.encode("utf-8", "replace").decode()).decode() if isinstance(value, str) else short
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known one, else all if they are few."""
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    return f"; known are {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
+
+
+# --- the values of one key ------------------------------------------------------------------------------------------
+
+
+def _one_word(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()
+    if not text:
+        raise ValueError("is empty")
+    if not text.isprintable() or " " in text:
+        raise ValueError("holds white space or control characters; a secret is one word")
+    return SecretStr(text)
+
+
+def _one_or_two(value: object) -> object:
+    found = (value,) if isinstance(value, str | SecretStr) else value
+    if isinstance(found, list | tuple) and len(found) > 2:
+        raise ValueError("takes one secret, or two during a rotation")
+    return found
+
+
+def _key(secret: SecretStr) -> SecretStr:
+    try:
+        parse_key(secret.get_secret_value())
+    except ConfigInvalid as error:
+        raise ValueError(str(error)) from None
+    return secret
+
+
+def _list_or_one(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name):
+        raise ValueError("a name has lower-case letters, digits and single underscores, as variables' names need it")
+    return name
+
+
+def _option(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _is_secret_name(name: str) -> bool:
+    return any(word in name for word in ("secret", "token", "password", "key"))
+
+
+def _listen(text: str) -> str:
+    if not _LISTEN.fullmatch(text) or not 0 <= int(text.rpartition(":")[2]) <= 65535:
+        raise ValueError(f'{shown(text)} is not an address and a port; write for example "127.0.0.1:8080"')
+    return text
+
+
+def _region(text: str) -> str:
+    if not re.fullmatch(r"[A-Z]{2}", text):
+        raise ValueError(f'{shown(text)} is not a region of phone numbers; write for example "US" or "GR"')
+    return text
+
+
+def _store_url(secret: SecretStr) -> SecretStr:
+    scheme = secret.get_secret_value().partition(":")[0]
+    if scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise ValueError('must begin with "sqlite:///" or "postgresql://"')
+    return secret
+
+
+_LISTEN = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}")
+
+Secret = Annotated[SecretStr, AfterValidator(_one_word)]
+Interval = Annotated[Every, BeforeValidator(parse_interval), PlainSerializer(str)]
+Schedule = Annotated[When, BeforeValidator(parse_when), PlainSerializer(str)]
+Name = Annotated[str, AfterValidator(_name)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_list_or_one)]
+
+# --- the sections ---------------------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """What all tables of the config share: unknown keys are mistakes, and nothing changes after the start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class Store(Section):
+    """Where syncd remembers what is linked with what."""
+
+    url: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("sqlite:///syncd.db")
+    key: Annotated[Secret, AfterValidator(_key)] | None = None
+    key_file: Path | None = None
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The SQLite file; None for PostgreSQL and for a database in memory."""
+        scheme, _, path = self.url.get_secret_value().partition(":///")
+        file = path.partition("?")[0]
+        return Path(file) if scheme.startswith("sqlite") and file not in ("", ":memory:") else None
+
+    @property
+    def key_path(self) -> Path | None:
+        """The file that holds the key where the config holds none: named, or beside the SQLite file."""
+        if self.key is not None:
+            return None
+        beside = self.sqlite_file
+        return self.key_file or (beside and beside.with_name(beside.name + ".key"))
+
+
+class Server(Section):
+    """The port that syncd itself serves."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    public_url: str | None = None
+    page_token: Secret | None = None
+
+    @property
+    def host(self) -> str:
+        """The address to listen on, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to listen on; 0: any free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Guard(Section):
+    """When a plan is refused before its first write, until ``--allow-large`` or ``--allow-empty`` is given."""
+
+    changed_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The share of a pair's linked records that one plan may change."""
+    changed_least: Annotated[int, Field(ge=0)] = 50
+    """So few changes are never too many."""
+    vanished_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The share of the linked records of one side that may be missing in one sweep."""
+    vanished_least: Annotated[int, Field(ge=1)] = 10
+    """So few absences are never too many."""
+
+
+class Log(Section):
+    """What is told while syncd runs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    form: Literal["auto", "human", "json"] = "auto"
+    """``auto``: for people on a terminal, JSON elsewhere."""
+
+
+class WordMap(Section):
+    """Words of a system that differ from ``mappings/<system>.toml``: theirs to ours, and ours to theirs, best first."""
+
+    read: dict[str, str] = Field(default_factory=dict)
+    write: dict[str, Strings] = Field(default_factory=dict)
+
+
+class Connection(Section):
+    """A system plus a token. Keys that are not named here are the system's own options."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[SecretStr, BeforeValidator(_option)]]
+
+    system: str
+    base_url: str | None = None
+    token: Secret | None = None
+    member: str | None = None
+    poll: Schedule = Every(300)
+    sweep: Interval = Every(86400)
+    overlap: Interval = Every(120)
+    """How far each walk with a change filter begins before the last one's end."""
+    timeout: Interval = Every(30)
+    """How long one call may take."""
+    enabled: bool = True
+    webhook_secret: Annotated[tuple[Secret, ...], BeforeValidator(_one_or_two)] = ()
+    webhook_path_secret: Secret | None = None
+    tenant_id: str | None = None
+    access_client_id: str | None = None
+    access_client_secret: Secret | None = None
+    limits: Strings | None = None
+    """None: the system's own."""
+    allow_private: bool = False
+    region: Annotated[str, AfterValidator(_region)] | None = None
+    """Whose phone numbers are meant where a number has no country code."""
+    stages: WordMap = WordMap()
+    statuses: WordMap = WordMap()
+    fields_: dict[Kind, dict[str, str]] = Field(default_factory=dict, alias="fields")
+    words: dict[str, WordMap] = Field(default_factory=dict)
+    defaults: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The keys that are not syncd's but the system's own."""
+        return {name: value.get_secret_value() for name, value in (self.__pydantic_extra__ or {}).items()}
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What the connection changes in its system's mapping, in the shape of ``mappings/<system>.toml``."""
+        return self.model_dump(mode="json", include={"stages", "statuses", "fields_", "words"}, by_alias=True)
+
+
+class Direction(StrEnum):
+    """Which way a pair carries a kind."""
+
+    RIGHT = "->"
+    LEFT = "<-"
+    BOTH = "<->"
+    OFF = "off"
+
+    @property
+    def to_right(self) -> bool:
+        """Whether the right connection is written."""
+        return self in (Direction.RIGHT, Direction.BOTH)
+
+    @property
+    def to_left(self) -> bool:
+        """Whether the left connection is written."""
+        return self in (Direction.LEFT, Direction.BOTH)
+
+
+class Only(Section):
+    """What may be created at the other end; what is linked stays linked. An empty list takes all."""
+
+    job_status: tuple[Literal["draft", "open", "paused", "closed"], ...] = ()
+    """Empty: all but drafts."""
+    job: Strings = ()
+    """Shortcodes, codes or ids."""
+    department: Strings = ()
+    sample: bool = False
+    """Whether sample jobs are taken too."""
+    confidential: bool = False
+    """Whether confidential jobs are taken too."""
+
+    def rules(self) -> dict[str, tuple[str, ...]]:
+        """What is restricted or let in, by name; a flag that is set stands there with one word."""
+        lists: dict[str, tuple[str, ...]] = {
+            "job_status": self.job_status,
+            "job": self.job,
+            "department": self.department,
+            "sample": ("true",) * self.sample,
+            "confidential": ("true",) * self.confidential,
+        }
+        return {name: words for name, words in lists.items() if words}
+
+
+class Advance(Section):
+    """A move that a screening's result causes."""
+
+    score_min: float
+    move_to: str
+
+
+class Pair(Section):
+    """Two connections kept in step."""
+
+    left: str
+    right: str
+    jobs: Direction = Direction.OFF
+    candidates: Direction = Direction.OFF
+    applications: Direction = Direction.OFF
+    screenings: Direction = Direction.OFF
+    conflicts: Literal["hold", "left", "right", "newest"] = "hold"
+    owner: dict[str, Literal["left", "right"]] = Field(default_factory=dict)
+    only: Only = Only()
+    screen_at: str | None = None
+    on_screening: tuple[Advance, ...] = ()
+    max_credits_per_day: Annotated[int, Field(ge=0)] | None = None
+    publish: bool = False
+
+    def direction(self, kind: Kind) -> Direction:
+        """Which way the pair carries a kind."""
+        return {
+            Kind.JOB: self.jobs,
+            Kind.CANDIDATE: self.candidates,
+            Kind.APPLICATION: self.applications,
+            Kind.SCREENING: self.screenings,
+        }[kind]
+
+    def writes_to(self, kind: Kind) -> tuple[str, ...]:
+        """The connections that the pair writes a kind to."""
+        way = self.direction(kind)
+        return (self.right,) * way.to_right + (self.left,) * way.to_left
+
+
+class Config(Section):
+    """All that the operator sets."""
+
+    store: Store = Store()
+    server: Server = Server()
+    guard: Guard = Guard()
+    log: Log = Log()
+    connections: dict[Name, Connection] = Field(default_factory=dict)
+    pairs: dict[Name, Pair] = Field(default_factory=dict)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for the log to strike out; the database's password is one."""
+        tables = (self.server, self.connections, self.store.key)
+        found = [secret.get_secret_value() for table in tables for secret in _secrets_in(table)]
+        password = urlsplit(self.store.url.get_secret_value()).password
+        return tuple(dict.fromkeys([*found, password, unquote(password)] if password else found))
+
+
+def _secrets_in(value: object) -> Iterator[SecretStr]:
+    if isinstance(value, SecretStr):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_in(getattr(value, name))
+        for name, option in (value.model_extra or {}).items():
+            yield from _secrets_in(option if _is_secret_name(name) else None)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _secrets_in(inner)
+
+
+def account(config: Config, name: str, plugin: Plugin) -> Account:
+    """A connection's settings as its connector takes them; here secrets are revealed.
+
+    ``options`` bears the system's own keys, those of syncd's keys that the plugin lists among its options, and
+    ``publish``, which a pair says, where the plugin knows it.
+    """
+    connection = config.connections[name]
+    return Account(
+        name=name,
+        base_url=(connection.base_url or plugin.base_url or "").rstrip("/"),
+        token=revealed(connection.token) or "",
+        member=connection.member,
+        webhook_secrets=tuple(secret.get_secret_value() for secret in connection.webhook_secret),
+        webhook_path_secret=revealed(connection.webhook_path_secret),
+        options={**_told_options(config, name, plugin), **connection.options},
+    )
+
+
+def _told_options(config: Config, name: str, plugin: Plugin) -> dict[str, str]:
+    connection = config.connections[name]
+    pairs = [pair for pair in config.pairs.values() if name in (pair.left, pair.right)]
+    known = {
+        "tenant_id": connection.tenant_id,
+        "access_client_id": connection.access_client_id,
+        "access_client_secret": revealed(connection.access_client_secret),
+        "region": connection.region,
+        "publish": "true" if any(pair.publish for pair in pairs) else None,
+    }
+    return {key: value for key, value in known.items() if value is not None and key in plugin.options}
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """A secret's value."""
+    return None if secret is None else secret.get_secret_value()
