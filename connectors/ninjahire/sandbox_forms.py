@@ -34,7 +34,7 @@ def matching(pattern: re.Pattern[str], complaint: str) -> Check:
 
 
 email = matching(_EMAIL, "must be an email")
-phone = matching(_E164, "must be a valid phone number with country code")
+phone = matching(_E164, "must be a valid phone number")
 time_of_day = matching(_TIME_OF_DAY, "must be a time as HH:MM:SS")
 
 
