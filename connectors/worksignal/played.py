@@ -16,6 +16,7 @@ from syncd.sandbox import Hook
 
 STAGES = ("applied", "screening", "interview", "offer")
 EXITS = ("hired", "rejected", "withdrawn")
+STATUSES = ("draft", "open", "paused", "closed")
 ROLE_FIELDS = ("title", "department", "description", "location", "remote_policy", "salary_min", "salary_max")
 POSTING_FIELDS = ("title", "public_description", "requirements")
 PERSON_FIELDS = ("name", "email", "phone", "resume_url")
@@ -109,7 +110,7 @@ def check_role(fields: Json) -> None:
     """Refuse a role's fields that cannot be."""
     if not str(fields.get("title") or "").strip():
         raise Invalid("Title can't be blank")
-    if fields["remote_policy"] not in {None, "onsite", "hybrid", "remote"}:
+    if fields["remote_policy"] not in (None, "onsite", "hybrid", "remote"):
         raise Invalid("Remote policy is not included in the list")
     for name in ("salary_min", "salary_max"):
         if fields[name] is not None and (isinstance(fields[name], bool) or not isinstance(fields[name], int)):

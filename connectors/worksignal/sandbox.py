@@ -9,6 +9,7 @@ webhook that took none of six deliveries of an event is paused. A candidate may 
 In-process, ids are texts as the connector's refs bear them: an application's is ``<candidate id>:<application id>``.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from connectors.worksignal.played import (
     POSTING_FIELDS,
     ROLE_FIELDS,
     STAGES,
+    STATUSES,
     Application,
     Invalid,
     Json,
@@ -77,11 +79,15 @@ class WorkSignalSandbox(Sandbox):
     def apply(
         self, job_id: str, *, name: str, email: str, created_at: float | None = None, phone: str | None = None
     ) -> str:
-        """Somebody applies on the career page, as the person that her e-mail is known for; the application's id."""
-        person = self._by_email(email) or self._make_person(
-            "human", {"name": name, "email": email, "phone": phone}, created_at
-        )
-        return played.ref_of(person, self._make_application("human", person, self.roles[int(job_id)], created_at))
+        """Somebody applies on the career page, as the person that her e-mail is known for; the application's id.
+
+        Applying again for the same role while it lasts changes nothing.
+        """
+        typed = {"name": name, "email": email, "phone": phone}
+        person = self._by_email(email) or self._make_person("human", typed, created_at)
+        role = self.roles[int(job_id)]
+        present = next((one for one in person.applications if one.role_id == role.id and one.is_active), None)
+        return played.ref_of(person, present or self._make_application("human", person, role, created_at))
 
     def edit(self, kind: str, id: str, **fields: Any) -> None:  # noqa: A002  # the word of all sandboxes
         """Somebody edits a job (its status too), a candidate, or an application's stage."""
@@ -104,9 +110,8 @@ class WorkSignalSandbox(Sandbox):
         self.note("system", screen.status, "voice_screen", screen_id, {}, {"overall_score": score})
         self._announce(f"voice_screen.{screen.status}", {"voice_screen": played.screen_json(screen)})
         if score is not None and score >= PASS_SCORE:
-            self._announce(
-                "candidate.passed", {"candidate": {**played.named(screen.person), "role": played.titled(screen.role)}}
-            )
+            told = {**played.named(screen.person), "role": played.titled(screen.role)}
+            self._announce("candidate.passed", {"candidate": told})
 
     def subscribe(self, url: str, *, secret: str, events: Sequence[str] = ()) -> str:
         """An administrator registers a webhook in the dashboard; its id. No events: all of them."""
@@ -150,6 +155,8 @@ class WorkSignalSandbox(Sandbox):
     def _change_role(self, by: str, role: Role, fields: Json) -> None:
         after = _only(ROLE_FIELDS, fields)
         played.check_role({**role.fields, **after})
+        if fields.get("status", role.status) not in STATUSES:
+            raise Invalid("Status is not included in the list")
         before = {name: role.fields[name] for name in after}
         if "status" in fields and by == "human":
             self._turn(by, role, fields["status"])
@@ -187,14 +194,8 @@ class WorkSignalSandbox(Sandbox):
         at = self._at(created_at)
         application = Application(self._new_id(), role.id, at, at)
         person.applications.append(application)
-        self.note(
-            by,
-            "create",
-            "application",
-            played.ref_of(person, application),
-            {},
-            played.application_fields(person, application),
-        )
+        kept = played.application_fields(person, application)
+        self.note(by, "create", "application", played.ref_of(person, application), {}, kept)
         self._announce("application.created", {"application": played.application_event(person, application, role)})
         return application
 
@@ -263,7 +264,7 @@ class WorkSignalSandbox(Sandbox):
 
     def refuse_rate(self, limit: Limit, wait_s: float) -> Response:
         """The day's calls are spent; Retry-After says how long the day still lasts."""
-        return _refusal(429, "Rate limit exceeded", headers={"Retry-After": str(max(1, round(wait_s)))})
+        return _refusal(429, "Rate limit exceeded", headers={"Retry-After": str(max(1, math.ceil(wait_s)))})
 
     def rate_headers(self, hits: Hits, now: float) -> Mapping[str, str]:
         """None are documented."""
@@ -303,7 +304,8 @@ class WorkSignalSandbox(Sandbox):
         body = await _body(request)
         publish = body.get("publish", True)
         role = self._make_role("api", _inner(body, "role"))
-        posting = self._make_posting("api", role, body.get("job_posting") or {})
+        described = body.get("job_posting")
+        posting = self._make_posting("api", role, described if isinstance(described, dict) else {})
         if publish:
             self._turn("api", role, "open")
             self._show("api", posting, published=True)
@@ -477,7 +479,7 @@ class WorkSignalSandbox(Sandbox):
         chosen = [
             one
             for one in person.applications
-            if one.is_active and all(value in {None, getattr(one, name)} for name, value in named)
+            if one.is_active and all(value in (None, getattr(one, name)) for name, value in named)
         ]
         if not chosen:
             raise Invalid("Candidate has no active application")
@@ -529,7 +531,7 @@ class WorkSignalSandbox(Sandbox):
         if not isinstance(named, int) or named not in self._postings():
             raise Invalid("Job posting must exist")
         posting = self._postings()[named]
-        if body.get("style") not in {None, "professional", "casual", "bold"}:
+        if body.get("style") not in (None, "professional", "casual", "bold"):
             raise Invalid("Style is not included in the list")
         counts = dict.fromkeys(("likes", "retweets", "replies", "link_clicks"), 0)
         post = {"id": self._new_id(), "job_posting_id": posting.id, **counts}
@@ -592,9 +594,8 @@ class WorkSignalSandbox(Sandbox):
         hook = _there(self.hooks, request.path_params["id"])
         # Sent under a name that the webhook wants: a test comes whatever the webhook is for.
         wanted = hook.events[0] if hook.events else "test"
-        self.emit(
-            wanted, played.envelope("test", self.clock.now(), {}), played.signed, lambda other: other.id == hook.id
-        )
+        body = played.envelope("test", self.clock.now(), {})
+        self.emit(wanted, body, played.signed, lambda other: other.id == hook.id)
         return JSONResponse({"webhook": played.hook_json(hook)})
 
     async def _pause_hook(self, request: Request) -> Response:
