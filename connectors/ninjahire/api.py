@@ -12,7 +12,7 @@ from connectors.ninjahire import wire
 from connectors.ninjahire.signature import judge
 from syncd.connector import Account, Delivery, Facts, Notice, Walk, ask, decoded, digest_of, served_at, understood
 from syncd.errors import Gone, OutcomeUnknown, Rejected, SyncdError, Unavailable
-from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
+from syncd.model import Cursor, Draft, Fields, Kind, Page, Parent, Record, Ref
 
 SIZE = 50  # rows per page; the largest that a server takes is not documented
 LAST_PAGE = 100_000  # a list that is longer turns in circles
@@ -212,8 +212,18 @@ def _filters(draft: Draft) -> dict[str, str]:
     job, candidate = draft.parents.get(Kind.JOB), draft.parents.get(Kind.CANDIDATE)
     if job is None or candidate is None:
         return {}
-    by_job = {"job_source_id": job.source_id} if job.source_id else {"job_id": job.id}
-    return {**by_job, "candidate_source_id": candidate.source_id} if candidate.source_id else by_job
+    by_job = {"job_source_id": job.source_id} if job.source_id and _is_foreign(job) else {"job_id": job.id}
+    if candidate.source_id is None or not _is_foreign(candidate):
+        return by_job
+    return {**by_job, "candidate_source_id": candidate.source_id}
+
+
+def _is_foreign(parent: Parent) -> bool:
+    """Whether a source id is another system's.
+
+    A record's own id stands in where a PATCH had to give one; applications that are older do not bear it.
+    """
+    return parent.source_id != parent.id
 
 
 def _is_of(draft: Draft, record: Record) -> bool:

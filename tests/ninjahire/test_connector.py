@@ -310,6 +310,19 @@ def test_an_application_made_by_hand_is_found_by_its_parents_ids():
     assert [record.ref.id for record in found] == [row["id"]]
 
 
+def test_an_application_older_than_its_persons_stand_in_source_id_is_found():
+    sandbox = filled(jobs=1, people=1)
+    (row,), (person_row,) = sandbox.rows["application"].values(), sandbox.rows["candidate"].values()
+
+    async def scene(connector):
+        (record,) = await connector.get(Ref(Kind.CANDIDATE, person_row["id"]))
+        told = await connector.update(record, {"city": "Reno"})
+        parents = {Kind.JOB: Parent(row["job_id"]), Kind.CANDIDATE: Parent(told.ref.id, told.source_id)}
+        return await connector.find(Draft(Kind.APPLICATION, {}, parents), 0.0)
+
+    assert [record.ref.id for record in run(sandbox, scene)] == [row["id"]]
+
+
 def test_two_records_of_one_identity_are_both_told():
     rows_told = [{"id": "1", "source_id": "W-1"}, {"id": "2", "source_id": "W-1"}]
     connector, _ = answering(httpx.Response(200, json={"data": rows_told}))
