@@ -162,7 +162,8 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def _told(mistake: ErrorDetails, origins: Mapping[Place, str]) -> str:
-    place = tuple(str(step) for step in mistake["loc"] if step != "[key]")
+    place = tuple(str(step) for step in mistake["loc"])
+    place = place[:-1] if len(place) > 1 and place[-1] == "[key]" else place  # it is the key itself that is wrong
     origin = next((origin for at, origin in origins.items() if at[: len(place)] == place), None)
     return f"{'.'.join(place)}{f' (from {origin})' if origin else ''}: {_sentence(mistake, place)}"
 

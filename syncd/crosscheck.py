@@ -14,12 +14,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from syncd.connector import Facts, Plugin, is_local
 from syncd.errors import ConfigInvalid
+from syncd.limits import parse_rules
 from syncd.mapping import FIELDS, STAGES, STATUSES
 from syncd.model import Kind
 from syncd.settings import Config, Connection, Direction, Pair, did_you_mean, revealed, shown
 
 SHORTEST_TOKEN = 16  # characters of a token that we let people choose; 32 hex digits are usual
-_LIMIT = re.compile(r"[1-9][0-9]*/(?:[1-9][0-9]*)?(?:s|m|h|d|second|minute|hour|day)(?:@[A-Za-z0-9_+/-]+)?")
 
 Sentences = Iterator[str]
 
@@ -114,10 +114,12 @@ def _is_written(config: Config, name: str) -> bool:
     return any(name in pair.writes_to(kind) for pair in config.pairs.values() for kind in Kind)
 
 
-def _limit_mistakes(limits: Sequence[str]) -> Sentences:
+def _limit_mistakes(limits: Iterable[str]) -> Sentences:
     for limit in limits:
-        if not _LIMIT.fullmatch(limit):
-            yield f'{shown(limit)} is not a limit; write for example "10/10s" or "100/day@UTC"'
+        try:
+            parse_rules([limit])
+        except ConfigInvalid as error:
+            yield str(error)
 
 
 def _word_mistakes(connection: Connection) -> Sentences:
