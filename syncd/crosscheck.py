@@ -149,7 +149,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _PRIVATE_ENDINGS = (".local", ".localhost", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
 # Addresses of IPv6 that carry one of IPv4 inside: nobody writes them in a config, and what is inside may be private.
 _CARRIERS = tuple(
-    map(ipaddress.IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"))
+    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"))
 )
 
 
@@ -172,7 +172,7 @@ def _form_mistake(url: str, parts: SplitResult) -> str | None:
         return "must not hold a name or password; use the token"
     if "?" in url or "#" in url:
         return "must end before any ? or #"
-    if not _is_name_or_address(parts.hostname or ""):
+    if not _is_host(parts.hostname or "", in_brackets="[" in parts.netloc):
         return "must name a host, or an address in its usual form"
     return None
 
@@ -187,12 +187,13 @@ def _reach_mistake(scheme: str, host: str, *, allow_private: bool) -> str | None
     return None
 
 
-def _is_name_or_address(host: str) -> bool:
-    if _address(host) is not None:
-        return True
+def _is_host(host: str, *, in_brackets: bool) -> bool:
+    address = _address(host)
+    if in_brackets or address is not None:
+        return in_brackets == isinstance(address, ipaddress.IPv6Address) and "%" not in host
     labels = host.removesuffix(".").split(".")
     # A last label that begins with a digit is read as an address in odd forms (octal, hexadecimal, one number).
-    return all(_LABEL.fullmatch(label) for label in labels) and not labels[-1][0].isdigit() and len(host) <= 253
+    return all(map(_LABEL.fullmatch, labels)) and not labels[-1][0].isdigit() and len(host) <= 253
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

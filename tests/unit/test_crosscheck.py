@@ -1,0 +1,454 @@
+import pytest
+
+from syncd.connector import Facts, KindFacts, Plugin, Walk
+from syncd.crosscheck import Findings, address_mistake, examine
+from syncd.errors import ConfigInvalid
+from syncd.model import Kind
+from syncd.settings import Config
+
+LISTS = frozenset({"name"})
+WRITTEN = KindFacts(lists=LISTS, writes={"name": "patch"}, creates=LISTS)
+READ_ONLY = KindFacts(lists=LISTS)
+BORN = KindFacts(lists=LISTS, creates=LISTS, bears_person=True)
+
+NO_LIMIT = 'the limit "10 a minute" is not understood: write calls per window, as in "10/10s", "60/1m" or "100/day@UTC"'
+NO_TOKEN = "is needed; write it here, or better in SYNCD_CONNECTIONS__VOICE__TOKEN or a file of the secrets folder"
+ONE_FOR_BOTH = "is the API token; who sees one can forge the other, so take two if the system allows it"
+GUESSABLE = "is short enough to be guessed; `openssl rand -hex 32` makes a better one"
+
+
+def plugin(system, *, needs=(), options=(), base_url="https://api.example.com", **kinds):
+    facts = {Kind(name): known for name, known in kinds.items()}
+    walks = tuple(Walk(f"{kind}s", (kind,), "a last page") for kind in facts)
+    return Plugin(Facts(system, walks, facts), connect=None, needs=needs, options=options, base_url=base_url)
+
+
+PLUGINS = {
+    "hub": plugin(
+        "hub",
+        needs=("base_url",),
+        options=("member",),
+        base_url=None,
+        job=READ_ONLY,
+        candidate=READ_ONLY,
+        application=BORN,
+    ),
+    "spoke": plugin("spoke", options=("first_page",), job=WRITTEN, candidate=WRITTEN, application=WRITTEN),
+    "scorer": plugin("scorer", needs=("tenant_id", "plan"), options=("plan",), job=WRITTEN, screening=READ_ONLY),
+}
+HUB = {"system": "hub", "base_url": "https://acme.example.com", "token": "hub-token", "member": "ops@example.com"}
+SPOKE = {"system": "spoke", "token": "spoke-token"}
+ALL = {"jobs": "->", "candidates": "<->", "applications": "<->"}
+
+
+def found(hub=(), spoke=(), pair=(), **sections):
+    """The findings about a small right config in which some keys are changed; None takes a key out."""
+
+    def changed(right, changes):
+        return {key: value for key, value in {**right, **dict(changes)}.items() if value is not None}
+
+    connections = {"acme": changed(HUB, hub), "voice": changed(SPOKE, spoke), **sections.pop("connections", {})}
+    pairs = {"x": changed({"left": "acme", "right": "voice", **ALL}, pair), **sections.pop("pairs", {})}
+    return examine(Config(connections=connections, pairs=pairs, **sections), PLUGINS)
+
+
+def errors(*args, **kwargs):
+    return list(found(*args, **kwargs).errors)
+
+
+def test_a_right_config_has_no_findings():
+    assert found() == Findings()
+    found().refuse()
+
+
+def test_all_errors_are_raised_together():
+    with pytest.raises(ConfigInvalid) as refused:
+        found({"token": None}, {"token": None}).refuse()
+    assert [line.partition(":")[0] for line in str(refused.value).split("\n")] == [
+        "connections.acme.token",
+        "connections.voice.token",
+    ]
+
+
+# --- connections
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"system": "spook"}, 'system: "spook" is not a known system; did you mean "spoke"?'),
+        ({"system": "taleo"}, 'system: "taleo" is not a known system; known are hub, scorer, spoke'),
+        ({"tokn": "x"}, 'tokn: neither syncd nor spoke knows this key; did you mean "token"?'),
+        ({"first_pge": 0}, 'first_pge: neither syncd nor spoke knows this key; did you mean "first_page"?'),
+        (
+            {"limits": ["10 a minute"]},
+            f"limits: {NO_LIMIT}",
+        ),
+        (
+            {"limits": ["10/day@Nowhere/City"]},
+            'limits: the limit "10/day@Nowhere/City" names no known time zone: write one such as UTC',
+        ),
+        (
+            {"stages": {"read": {"Tech Chat": "intervew"}}},
+            'stages.read: "intervew" is not one of our words; did you mean "interview"?',
+        ),
+        (
+            {"statuses": {"write": {"opened": "live"}}},
+            'statuses.write: "opened" is not one of our words; did you mean "open"?',
+        ),
+        (
+            {"fields": {"job": {"titel": "x"}}},
+            'fields.job: "titel" is not one of our fields; did you mean "title"?',
+        ),
+        (
+            {"defaults": {"industri": "Software"}},
+            'defaults: "industri" is not one of our fields; did you mean "industry"?',
+        ),
+        ({"words": {"workplace": {}}}, 'words: "workplace" is not one of our fields; did you mean "workplace_type"?'),
+    ],
+)
+def test_each_mistake_of_a_connection_is_one_sentence_with_its_place(changes, sentence):
+    assert errors(spoke=changes, pair=dict.fromkeys(ALL)) == [f"connections.voice.{sentence}"]
+
+
+def test_an_option_of_the_system_is_taken():
+    assert errors(spoke={"first_page": 0}) == []
+
+
+def test_a_token_is_needed_and_its_variable_named():
+    assert errors(spoke={"token": None}) == [
+        f"connections.voice.token: {NO_TOKEN}",
+    ]
+
+
+def test_a_service_token_is_as_good_as_a_token():
+    assert errors(spoke={"token": None, "access_client_id": "id", "access_client_secret": "secret"}) == []
+
+
+def test_a_connection_that_rests_needs_no_token():
+    assert errors(spoke={"token": None, "enabled": False}) == []
+
+
+def test_a_member_is_needed_only_where_something_is_written():
+    assert errors({"member": None}) == [
+        "connections.acme.member: is needed, because a pair writes there; name the member in whose name that happens"
+    ]
+    assert errors({"member": None}, pair={"candidates": "->", "applications": "->"}) == []
+
+
+def test_what_a_system_cannot_do_without_is_named():
+    scorer = {"system": "scorer", "token": "t"}
+    assert errors(connections={"score": scorer}) == [
+        "connections.score.tenant_id: is needed by scorer",
+        "connections.score.plan: is needed by scorer",
+    ]
+    assert errors(connections={"score": {**scorer, "tenant_id": "7", "plan": "free"}}) == []
+
+
+def test_a_system_with_an_address_per_account_needs_it():
+    assert errors({"base_url": None}) == ["connections.acme.base_url: is needed; hub has an address for each account"]
+
+
+# --- addresses
+
+PUBLIC = [
+    "https://api.example.com",
+    "https://API.Example.com:8443/v1/",
+    "https://8.8.8.8",
+    "https://[2606:4700:4700::1111]/api",
+    "https://xn--bcher-kva.example.com",
+    "https://api.example.com.",
+    "https://a_b.example.com",
+]
+LOOPBACK = [
+    "http://127.0.0.1:9101",
+    "http://localhost:9101",
+    "http://[::1]:9101",
+    "https://127.8.9.1",
+    "https://localhost",
+]
+PRIVATE = [
+    "http://api.example.com",
+    "http://8.8.8.8",
+    "https://10.0.0.1",
+    "https://172.16.0.1",
+    "https://192.168.1.1",
+    "https://169.254.169.254/latest/meta-data",
+    "https://100.64.0.1",
+    "https://0.0.0.0",
+    "https://192.0.2.1",
+    "https://198.18.0.1",
+    "https://224.0.0.1",
+    "https://255.255.255.255",
+    "https://[::]",
+    "https://[fc00::1]",
+    "https://[fe80::1]",
+    "https://[ff02::1]",
+    "https://[::ffff:10.0.0.1]",
+    "https://[::ffff:8.8.8.8]",
+    "https://[64:ff9b::8.8.8.8]",
+    "https://[64:ff9b::a00:1]",
+    "https://[64:ff9b:1::a00:1]",
+    "https://[2002:a00:1::]",
+    "https://[2002:808:808::1]",
+    "https://[2001::1]",
+    "https://[::127.0.0.1]",
+    "https://sandbox",
+    "https://sandbox.local",
+    "https://db.internal",
+    "https://router.lan",
+    "https://a.localhost",
+    "https://localhost.",
+    "https://printer.home.arpa.",
+    "http://sandbox:9101",
+]
+NEVER = [
+    "",
+    "api.example.com",
+    "//api.example.com",
+    "ftp://api.example.com",
+    "file:///etc/passwd",
+    "https://",
+    "https://:443",
+    "https://user@api.example.com",
+    "https://user:pass@api.example.com",
+    "https://@api.example.com",
+    "https://api.example.com@127.0.0.1",
+    "https://api.example.com#@127.0.0.1",
+    "https://api.example.com?x=1",
+    "https://api.example.com/?",
+    "https://api.example.com/#",
+    "https://api.example.com\\@127.0.0.1",
+    "https:\\\\api.example.com",
+    "https://api.example.com:0",
+    "https://api.example.com:99999",
+    "https://api.example.com:port",
+    "https://api.example.com ",
+    "https://api.exa mple.com",
+    "https://api.example.com\n",
+    "https://api\t.example.com",
+    "https://2130706433",
+    "https://0x7f000001",
+    "https://0x7f.1",
+    "https://0177.0.0.1",
+    "https://127.1",
+    "https://10.1",
+    "https://127.0.0.1.",
+    "https://1.2.3.4.5",
+    "https://256.1.1.1",
+    "https://127.0.0.01",
+    "https://\uff11\uff12\uff17.0.0.1",
+    "https://bücher.example",
+    "https://ⓔxample.com",
+    "https://%31%32%37.0.0.1",
+    "https://api..example.com",
+    "https://.example.com",
+    "https://-api.example.com",
+    "https://api-.example.com",
+    "https://" + "a" * 64 + ".example.com",
+    "https://" + "a." * 130 + "com",
+    "https://[::1",
+    "https://[::1%25eth0]",
+    "https://[127.0.0.1]",
+    "https://[v1.x]",
+    "https://api.example.com|x",
+    "https://*.example.com",
+]
+
+
+@pytest.mark.parametrize("url", PUBLIC + LOOPBACK)
+def test_a_public_address_is_taken_and_so_is_this_machine(url):
+    assert address_mistake(url, allow_private=False) is None
+
+
+@pytest.mark.parametrize("url", PRIVATE)
+def test_a_private_address_is_taken_only_if_that_is_meant(url):
+    mistake = address_mistake(url, allow_private=False)
+    assert mistake is not None
+    assert "allow_private = true" in mistake
+    assert address_mistake(url, allow_private=True) is None
+
+
+@pytest.mark.parametrize("url", NEVER)
+def test_what_is_no_address_is_never_taken_and_not_shown(url):
+    for allow_private in (False, True):
+        mistake = address_mistake(url, allow_private=allow_private)
+        assert mistake is not None
+        assert "pass" not in mistake.replace("password", "")
+
+
+def test_an_address_is_judged_with_its_place():
+    assert errors({"base_url": "http://user:hidden@acme.example.com"}) == [
+        "connections.acme.base_url: must not hold a name or password; use the token"
+    ]
+    assert errors({"base_url": "http://sandbox:9101", "allow_private": True}) == []
+
+
+# --- the server and the store
+
+
+def test_off_loopback_the_page_needs_a_token():
+    assert errors(server={"listen": "0.0.0.0:8080"}) == [
+        "server.page_token: is needed when server.listen is not on loopback; `openssl rand -hex 32` makes one"
+    ]
+    assert errors(server={"listen": "[::1]:8080"}) == []
+    assert found(server={"listen": "0.0.0.0:8080", "page_token": "0123456789abcdef"}) == Findings()
+
+
+def test_a_public_url_is_an_address():
+    assert errors(server={"public_url": "sync.acme.example"}) == [
+        'server.public_url: is not an address; write for example "https://api.example.com"'
+    ]
+
+
+def test_a_store_that_is_no_file_needs_a_key():
+    url = "postgresql://db/syncd"
+    assert errors(store={"url": url}) == [
+        "store.key_file: a store that is no SQLite file needs a key or a key_file; syncd makes the file"
+    ]
+    assert errors(store={"url": url, "key_file": "/etc/key"}) == errors(store={"url": url, "key": "0" * 64}) == []
+    assert errors(store={"key_file": "/etc/key", "key": "0" * 64}) == [
+        "store.key_file: the key is given by store.key already; take one of them out"
+    ]
+
+
+# --- pairs
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"left": "acne"}, 'left: there is no connection "acne"; did you mean "acme"?'),
+        ({"right": "acme"}, "right: is the same connection as left; a pair needs two"),
+        ({"jobs": "<-"}, 'jobs: hub cannot be written jobs; write "->" or "off"'),
+        ({"jobs": "<->"}, 'jobs: hub cannot be written jobs; write "->" or "off"'),
+        ({"screenings": "<-"}, 'screenings: hub tells no screenings; write "off"'),
+        ({"jobs": "off"}, 'applications: need linked jobs; let the pair carry jobs too, or write "off"'),
+        (
+            {"candidates": None},
+            'applications: need linked candidates; let the pair carry candidates too, or write "off"',
+        ),
+        ({"owner": {"stag": "left"}}, 'owner: "stag" is not one of our fields; did you mean "stage"?'),
+        ({"screen_at": "assesment"}, 'screen_at: "assesment" is not one of our stages; did you mean "assessment"?'),
+        (
+            {"on_screening": [{"score_min": 80, "move_to": "offer"}]},
+            'on_screening: needs screenings to be carried; write for example screenings = "<-"',
+        ),
+    ],
+)
+def test_each_mistake_of_a_pair_is_one_sentence_with_its_place(changes, sentence):
+    assert errors(pair=changes) == [f"pairs.x.{sentence}"]
+
+
+def test_a_person_who_is_born_with_an_application_can_be_written():
+    assert errors(pair={"candidates": "<-", "applications": "<-"}) == []
+
+
+def test_an_unknown_systems_directions_are_not_judged():
+    assert [line.partition(":")[0] for line in errors(spoke={"system": "taleo"})] == ["connections.voice.system"]
+
+
+def test_parents_may_be_linked_by_another_pair():
+    other = {"left": "acme", "right": "voice", "jobs": "->", "candidates": "->"}
+    assert errors(pair={"jobs": "off", "candidates": "off"}, pairs={"people": other}) == []
+
+
+# --- rings
+
+
+def spokes(*names):
+    return {name: {**SPOKE, "token": f"{name}-token"} for name in names}
+
+
+def pairs(kind, **ends):
+    return {name: {"left": left, "right": right, kind: "->"} for name, (left, right) in ends.items()}
+
+
+def test_a_star_and_a_tree_are_fine():
+    more = pairs("jobs", y=("acme", "b"), z=("b", "c"), w=("d", "c"))
+    assert errors(connections=spokes("b", "c", "d"), pairs=more) == []
+
+
+def test_a_ring_is_refused_for_its_kind():
+    more = pairs("jobs", y=("voice", "b"), z=("acme", "b"))
+    assert errors(connections=spokes("b"), pairs=more) == [
+        'pairs.z.jobs: the pairs x, y and z make a ring; write "off" in one of them'
+    ]
+
+
+def test_a_pair_that_is_there_twice_is_a_ring_too():
+    assert errors(pairs=pairs("jobs", y=("voice", "acme")), pair=dict.fromkeys(ALL) | {"jobs": "->"})[-1] == (
+        'pairs.y.jobs: the pairs x and y make a ring; write "off" in one of them'
+    )
+
+
+def test_pairs_of_unlike_kinds_make_no_ring():
+    more = pairs("jobs", y=("voice", "b")) | pairs("candidates", z=("acme", "b"))
+    assert errors(connections=spokes("b"), pairs=more) == []
+
+
+# --- warnings
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        (
+            {"connections": spokes("b")},
+            "connections.b.system: no pair names this connection, so it is not read",
+        ),
+        (
+            {"spoke": {"enabled": False}},
+            "pairs.x: rests, because connections.voice is not enabled",
+        ),
+        (
+            {"spoke": {"limits": []}},
+            "connections.voice.limits: an empty list lets calls go out without any limit",
+        ),
+        (
+            {"spoke": {"poll": "2h", "sweep": "1h"}},
+            "connections.voice.sweep: is shorter than poll, so each poll is a sweep",
+        ),
+        (
+            {"spoke": {"webhook_secret": "a-secret-of-many-letters"}},
+            "connections.voice.webhook_secret: webhooks reach nobody without server.public_url",
+        ),
+        (
+            {"spoke": {"webhook_secret": "spoke-token"}, "server": {"public_url": "https://sync.example.com"}},
+            f"connections.voice.webhook_secret: {ONE_FOR_BOTH}",
+        ),
+        (
+            {"spoke": {"webhook_path_secret": "short"}, "server": {"public_url": "https://sync.example.com"}},
+            f"connections.voice.webhook_path_secret: {GUESSABLE}",
+        ),
+        (
+            {"server": {"page_token": "short"}},
+            f"server.page_token: {GUESSABLE}",
+        ),
+        (
+            {"pairs": {"y": {"left": "acme", "right": "voice"}}},
+            'pairs.y: carries nothing; write for example jobs = "->"',
+        ),
+    ],
+)
+def test_each_worry_is_one_sentence_with_its_place(changes, warning):
+    assert found(**changes) == Findings(warnings=(warning,))
+
+
+def test_one_token_in_two_connections_is_one_budget():
+    again = {"b": SPOKE}
+    assert found(connections=again, pairs=pairs("jobs", y=("acme", "b"))).warnings == (
+        "connections.b.token: is the token of connections.voice too; they spend one budget",
+    )
+
+
+def test_no_finding_shows_a_secret():
+    told = str(
+        found(
+            {"base_url": "https://canary:canary@acme.example.com", "token": "canary", "webhook_path_secret": "canary"},
+            {"token": "canary", "webhook_secret": "canary", "further_secret": "canary"},
+            server={"page_token": "canary", "public_url": "https://canary@sync.example.com"},
+            store={"url": "postgresql://syncd:canary@db/syncd"},
+        )
+    )
+    assert "canary" not in told
