@@ -185,11 +185,10 @@ def _keys_at(place: Place) -> tuple[str, ...]:
     at: Any = Config
     for step in place:
         if isinstance(at, type) and issubclass(at, Section):
-            known = {field.alias or name: field for name, field in at.model_fields.items()}
-            at = known[step].annotation if step in known else None
+            at = at.model_fields[step].annotation if step in at.model_fields else None
         else:
             inner = get_args(at)
             at = inner[-1] if len(inner) == 2 else None
     if not (isinstance(at, type) and issubclass(at, Section)):
         return ()
-    return tuple(field.alias or name for name, field in at.model_fields.items())
+    return tuple(at.model_fields)

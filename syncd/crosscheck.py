@@ -80,7 +80,7 @@ def _connection_errors(config: Config, name: str, plugins: Mapping[str, Plugin])
     yield from _needs(config, name, plugin)
     for key in connection.options:
         if key not in plugin.options:
-            known = sorted({field.alias or key for key, field in Connection.model_fields.items()} | {*plugin.options})
+            known = sorted({*Connection.model_fields, *plugin.options})
             yield f"{place}.{key}: neither syncd nor {connection.system} knows this key{did_you_mean(key, known)}"
     yield from (f"{place}.limits: {wrong}" for wrong in _limit_mistakes(connection.limits or ()))
     yield from (f"{place}.{wrong}" for wrong in _word_mistakes(connection))
@@ -127,7 +127,7 @@ def _word_mistakes(connection: Connection) -> Sentences:
         words = getattr(connection, section)
         for way, ours in (("read", words.read.values()), ("write", words.write)):
             yield from (f"{section}.{way}: {wrong}" for wrong in _unknown(ours, known, "words"))
-    for kind, names in connection.fields_.items():
+    for kind, names in connection.fields.items():
         yield from (f"fields.{kind}: {wrong}" for wrong in _unknown(names, FIELDS[kind], "fields"))
     for section in ("words", "defaults"):
         yield from (f"{section}: {wrong}" for wrong in _unknown(getattr(connection, section), _all_fields(), "fields"))

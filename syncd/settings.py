@@ -277,7 +277,7 @@ class Connection(Section):
     """Whose phone numbers are meant where a number has no country code."""
     stages: WordMap = WordMap()
     statuses: WordMap = WordMap()
-    fields_: dict[Kind, dict[str, str]] = Field(default_factory=dict, alias="fields")
+    fields: dict[Kind, dict[str, str]] = Field(default_factory=dict)
     words: dict[str, WordMap] = Field(default_factory=dict)
     defaults: dict[str, str] = Field(default_factory=dict)
 
@@ -289,7 +289,7 @@ class Connection(Section):
     @property
     def overrides(self) -> dict[str, Any]:
         """What the connection changes in its system's mapping, in the shape of ``mappings/<system>.toml``."""
-        return self.model_dump(mode="json", include={"stages", "statuses", "fields_", "words"}, by_alias=True)
+        return self.model_dump(mode="json", include={"stages", "statuses", "fields", "words"})
 
 
 class Direction(StrEnum):
