@@ -25,7 +25,7 @@ from connectors.workable.sandbox_rows import (
     number_of,
     pipeline_of,
 )
-from syncd.sandbox import Sandbox
+from syncd.clock import Clock
 
 FILLS_IN_AFTER_S = 21.0  # recorded: a headline stood 21 s after the create
 GUESSES = ("Sales Director at Test", "Engineer at Example", "Nurse at Sample Clinic", "Analyst at Test")
@@ -44,12 +44,29 @@ class Subscription:
     stage_slug: str = ""
 
 
-class WorkableState(Sandbox):
-    """Jobs, pipelines, rows, members, and the acts of people on them."""
+class WorkableState:
+    """Jobs, pipelines, rows, members, and the acts of people on them. Time, chance and the log come from the kit."""
 
-    system = "workable"
+    clock: Clock
+    rng: random.Random
     subdomain = "acme"
     fills_in = True
+
+    def number(self) -> int:
+        """The next number of this sandbox: unique, rising."""
+        raise NotImplementedError
+
+    def note(
+        self,
+        by: str,
+        action: str,
+        kind: str,
+        id: str,  # noqa: A002  # the word of all five systems
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down one effect."""
+        raise NotImplementedError
 
     def begin(self) -> None:
         """Start with an empty account: one pipeline, three members (the last has left)."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -322,12 +323,15 @@ def is_duplicate(content: bytes) -> bool:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
+_VALUES = frozenset({str, int, float, bool, type(None)})
+
+
 def told(row: Row, names: Iterable[str]) -> dict[str, Value]:
     """The named fields that a row tells, empty texts as None; what is no plain value is not told."""
     return {
-        name: value or None if isinstance(value, str) else value
+        name: None if value == "" else value  # 0 and False are told as they are
         for name in names
-        if name in row and ((value := row[name]) is None or isinstance(value, str | int | float))
+        if name in row and type(value := row[name]) in _VALUES
     }
 
 
@@ -341,15 +345,18 @@ def nested(row: Row, outer: str, names: Iterable[str]) -> dict[str, Value]:
     return {f"{outer}.{name}": value for name, value in told(inner, names).items()} if isinstance(inner, dict) else {}
 
 
-def moment(text: Any) -> float | None:
-    """Seconds since the epoch of a time of the wire, with or without milliseconds; None: absent or absurd."""
-    if not isinstance(text, str):
-        return None
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> float | None:
     try:
         at = datetime.fromisoformat(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def moment(text: Any) -> float | None:
+    """Seconds since the epoch of a time of the wire, with or without milliseconds; None: absent or absurd."""
+    return _seconds(text) if isinstance(text, str) else None
 
 
 def _text(value: Any) -> str | None:
