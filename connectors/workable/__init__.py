@@ -52,6 +52,8 @@ FACTS = Facts(
             demands=frozenset({"person.email", "person.name"}),
             bears_person=True,
             stage="stage",
+            flags=frozenset({wire.DISQUALIFIED, wire.WITHDREW}),
+            exact=True,
         ),
     },
     limits=("10/10s",),
@@ -66,4 +68,4 @@ def connect(account: Account, client: httpx.AsyncClient, clock: Clock) -> Connec
     return Workable(account, client, clock, FACTS)
 
 
-plugin = Plugin(facts=FACTS, connect=connect, needs=("base_url",), sandbox=WorkableSandbox)
+plugin = Plugin(facts=FACTS, connect=connect, needs=("base_url",), options=("member",), sandbox=WorkableSandbox)

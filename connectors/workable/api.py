@@ -6,10 +6,7 @@ API disagree, both are taken. A move, a disqualification and a revert are made i
 and read along with the record, so that read and write lie close together.
 """
 
-import base64
 import contextlib
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,9 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import orjson
 
-from connectors.workable import wire
+from connectors.workable import hooks, wire
 from syncd.clock import Clock
 from syncd.connector import (
     Account,
@@ -259,16 +255,8 @@ class Workable:
     # webhooks
 
     def verify(self, delivery: Delivery) -> Notice | None:
-        """Judge a delivery by ``X-Workable-Signature``: HMAC-SHA256 of the raw body, keyed with the token.
-
-        The vendor does not state the encoding: hexadecimal and base64 are taken. There is no time in the signature,
-        so a delivery may be a replay: it only says what to look at again.
-        """
-        given = delivery.headers.get("x-workable-signature", "").encode("utf-8", "replace")
-        keys = [key for key in (self._account.token, *self._account.webhook_secrets) if key]
-        if not any([_signs(key, delivery.body, given) for key in keys]):  # noqa: C419  # each key takes its time
-            return None
-        return _notice(delivery)
+        """Judge a delivery by its signature: the key is the token, or one of the config's secrets."""
+        return hooks.judged((self._account.token, *self._account.webhook_secrets), delivery)
 
     # asking
 
@@ -280,17 +268,17 @@ class Workable:
         statuses: Mapping[int, type[SyncdError]] | None = None,
     ) -> AsyncIterator[tuple[httpx.Response, wire.Sheet]]:
         """Follow a list's links; raises ``Unavailable`` where they lead elsewhere or pages are told again."""
-        last: int | None = None
+        trail = wire.Trail(ordered="updated_after" not in f"{url}{params}")
         for _ in range(MOST_LINKS):
             self._stay(url)
             response = await self._ask("GET", url, params=params, statuses=statuses)
             sheet: wire.Sheet = understood("GET", partial(_sheet, response, name))
-            if not _goes_on(last, sheet):
+            if not trail.goes_on(sheet):
                 raise Unavailable(f"the list of {name} repeats itself, so its end cannot be proven")
             yield response, sheet
             if sheet.next is None:
                 return
-            url, params, last = sheet.next, None, sheet.last if sheet.last is not None else last
+            url, params = sheet.next, None
         raise Unavailable(f"the list of {name} does not end")
 
     def _stay(self, url: str) -> None:
@@ -329,15 +317,6 @@ def _sheet(response: httpx.Response, name: str) -> wire.Sheet:
     return wire.sheet(decoded("GET", response), name)
 
 
-def _goes_on(last: int | None, sheet: wire.Sheet) -> bool:
-    """Rows come in the order of their numbers, so a page that is not the last must end behind the one before."""
-    if sheet.next is None:
-        return True
-    if not sheet.rows:
-        return False
-    return last is None or sheet.last is None or sheet.last > last
-
-
 def _identity(person: Record, application: list[Record]) -> tuple[str, str] | None:
     email = person.fields.get("email")
     return (str(email).casefold(), application[0].parents[Kind.JOB]) if application else None
@@ -365,33 +344,3 @@ def _explain(response: httpx.Response) -> str:
 
 def _duplicate(response: httpx.Response) -> type[SyncdError] | None:
     return Taken if response.status_code in {400, 422} and wire.is_duplicate(response.content) else None
-
-
-# --- webhooks -------------------------------------------------------------------------------------------------------
-
-
-def _signs(key: str, body: bytes, given: bytes) -> bool:
-    digest = hmac.new(key.encode(), body, hashlib.sha256)
-    forms = (digest.hexdigest(), digest.hexdigest().upper(), base64.b64encode(digest.digest()).decode())
-    return any([hmac.compare_digest(form.encode(), given) for form in forms])  # noqa: C419  # each form takes its time
-
-
-def _notice(delivery: Delivery) -> Notice:
-    """What a genuine event says to look at; an event in an unknown shape says to look at the lists."""
-    try:
-        body = orjson.loads(delivery.body)
-        event_id, data = body.get("id"), body.get("data") or {}
-        event = str(body.get("event_type") or delivery.event)
-        refs = _named(event, data)
-    except (ValueError, AttributeError):
-        return Notice(walks=("jobs", "candidates"))
-    walks = () if refs or not event.startswith(("candidate_", "job_")) else (f"{event.partition('_')[0]}s",)
-    return Notice(refs, str(event_id) if event_id else None, walks)
-
-
-def _named(event: str, data: Mapping[str, Any]) -> tuple[Ref, ...]:
-    if event.startswith("candidate_") and isinstance(id_ := data.get("id"), str) and id_:
-        return Ref(Kind.CANDIDATE, id_), Ref(Kind.APPLICATION, id_)
-    if event.startswith("job_") and isinstance(shortcode := data.get("shortcode"), str) and shortcode:
-        return (Ref(Kind.JOB, shortcode),)
-    return ()

@@ -49,11 +49,6 @@ class Sheet:
     rows: tuple[Row, ...]
     next: str | None
 
-    @property
-    def last(self) -> int | None:
-        """The number behind the last row's id; None: no row, or an id that is no hexadecimal number."""
-        return number(self.rows[-1].get("id")) if self.rows else None
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -76,6 +71,31 @@ def sheet(body: Any, name: str) -> Sheet:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TypeError(f"{name} is no list of objects")
     return Sheet(tuple(rows), _next_of(body.get("paging")))
+
+
+class Trail:
+    """Judges page by page whether a walk gets on.
+
+    Rows come in the order of their numbers, so each page ends behind the one before. Whether that holds under a change
+    filter is not documented: there (not ``ordered``) it is only asked that no page ends where another ended.
+    """
+
+    def __init__(self, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self._highest: int | None = None
+        self._ends: set[str] = set()
+
+    def goes_on(self, page: Sheet) -> bool:
+        """Whether this page was not told before; an empty page may only be the last."""
+        if not page.rows:
+            return page.next is None
+        end = str(page.rows[-1].get("id"))
+        at = number(end)
+        backward = self._ordered and at is not None and self._highest is not None and at <= self._highest
+        again = end in self._ends
+        self._ends.add(end)
+        self._highest = at
+        return not (backward or again)
 
 
 def _next_of(paging: Any) -> str | None:

@@ -188,6 +188,24 @@ def test_a_page_has_fifty_rows_or_up_to_a_hundred(limit, rows):
     play(scene)
 
 
+def test_a_walk_looks_at_each_row_a_few_times_however_many_pages_there_are():
+    class Counted(dict):
+        looks = 0
+
+        def __getitem__(self, key):
+            self.looks += 1
+            return super().__getitem__(key)
+
+    async def scene(s):
+        s.sandbox.fill(jobs=1, people=2000, again=0.0)
+        for path in ("/candidates?limit=10", f"/candidates?limit=10&updated_after={int(START)}"):
+            s.sandbox.rows = Counted(s.sandbox.rows)
+            assert len(await walk(s.client, path)) == 200
+            assert s.sandbox.rows.looks < 3 * 2000
+
+    play(scene)
+
+
 def test_a_jobs_filter_is_followed_along_the_jobs_own_path():
     async def scene(s):
         s.sandbox.fill(jobs=1, people=3, again=0.0)
