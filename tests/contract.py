@@ -15,7 +15,7 @@ virtual: each request is paced by ``PACE_S`` seconds of it.
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -111,7 +111,6 @@ class Scene:
     world: World
     wire: Wire
     connector: Connector
-    told: dict[str, list[Page]] = field(default_factory=dict)
 
     async def pages(self, walk: Walk, since: Cursor | None = None) -> list[Page]:
         """All pages of a walk, with their records read."""
@@ -383,6 +382,19 @@ class ConnectorContract:
                 facts = kinds[record.ref.kind]
                 assert set(record.fields) <= facts.lists | facts.details, f"{record.ref.kind}: an unknown field is told"
                 assert facts.stage is None or isinstance(record.fields.get(facts.stage), str)
+
+        self.play(scene)
+
+    def test_the_facts_say_which_fields_a_row_tells_and_which_only_a_get(self):
+        async def scene(scene: Scene) -> None:
+            listed = await scene.listed()
+            got = [await scene.read(record.ref) for record in self.sample(listed)]
+            for kind, facts in scene.connector.facts.kinds.items():
+                in_rows = {name for record in listed.values() if record.ref.kind is kind for name in record.fields}
+                in_gets = {name for record in got if record.ref.kind is kind for name in record.fields}
+                assert in_rows <= facts.lists, f"{kind}: a row tells what is not in ``lists``"
+                assert not (in_gets - in_rows) & facts.lists, f"{kind}: only a get tells what is in ``lists``"
+                assert in_gets <= facts.lists | facts.details, f"{kind}: a get tells an unknown field"
 
         self.play(scene)
 

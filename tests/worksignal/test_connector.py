@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connectors.worksignal import CANDIDATES, FACTS, ROLES, WorkSignal
 from syncd.connector import Delivery
-from syncd.errors import AuthFailed, RateLimited, Rejected, Taken, Unavailable
+from syncd.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Taken, Unavailable
 from syncd.model import Cursor, Draft, Kind, Parent, Ref
 from syncd.sandbox import Limit
 from tests.worksignal.world import ACCOUNT, SECRET, START, new_sandbox, play
@@ -109,6 +109,13 @@ def test_a_row_that_slid_to_the_next_page_is_told_once():
 def test_pages_that_contradict_each_other_end_the_walk_unproven(second):
     with pytest.raises(Unavailable):
         walk_over({"roles": role_rows(5, 4), "meta": meta(1, 5, 3)}, second)
+
+
+def test_a_page_served_over_and_over_ends_the_walk_at_once():
+    connector, requests = answering({"roles": role_rows(5, 4), "meta": {"total_pages": 1_000_000}})
+    with pytest.raises(Unavailable, match="nothing new"):
+        play(new_sandbox(), lambda *_: read_all(connector, ROLES))
+    assert len(requests) == 2
 
 
 def test_a_resumed_walk_still_counts_what_was_told_before():
@@ -228,6 +235,22 @@ def test_an_application_is_made_with_its_person_in_one_request():
     job = sandbox.add_job(title="Nurse")
     play(sandbox, scene)
     assert [arrival.path for arrival in sandbox.arrivals] == ["/api/v1/candidates"]
+
+
+@pytest.mark.parametrize(
+    "born",
+    [
+        {"id": 55, **ANA, "applications": []},
+        {"id": 55, **ANA, "applications": [{"id": 901, "role_id": 43, "stage": "applied"}]},
+        {"id": 55, **BOB, "applications": [{"id": 901, "role_id": 42, "stage": "applied"}]},
+    ],
+    ids=["no application", "on another role", "somebody else"],
+)
+def test_an_answer_that_tells_something_else_than_what_was_to_be_made_leaves_it_unknown(born):
+    connector, _ = answering({"candidate": born})
+    draft = Draft(Kind.APPLICATION, {}, {Kind.JOB: Parent("42")}, person=ANA)
+    with pytest.raises(OutcomeUnknown):
+        play(new_sandbox(), lambda *_: connector.create(draft, "key"))
 
 
 def test_a_second_application_of_a_person_is_refused_without_a_request():
