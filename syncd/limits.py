@@ -37,6 +37,9 @@ UNTOLD_BLOCK_S = 10.0  # the first block after a 429 without Retry-After where n
 RAISE_S = 1_200.0  # seconds in which what is assumed rises from nothing to the whole limit
 LEARNT_S = 3_600.0  # how long a lower limit is believed after a header last told it
 DAYS_KEPT = 3
+EVEN_PACE = (
+    1.1  # of the time in which an even pace frees the kept slots; more makes writes wait, less leaves calls unused
+)
 
 
 class Priority(IntEnum):
@@ -292,7 +295,7 @@ def _opens(log: Log, rule: Rule, now: float, ask: _Ask, frees_at: FreesAt) -> fl
         return at + log.ahead_s if at > now else 0.0
     frees = _busy_until(log, rule, frees_at)
     kept = 0 if ask.owed else _kept(rule, ask.priority)
-    patience_s = 1.5 * kept * rule.window_s / rule.calls
+    patience_s = EVEN_PACE * kept * rule.window_s / rule.calls
     limit = max(_limit(log, rule), ask.calls)
     # Slots kept for others may be taken where as many will be free again as soon as an even pace would bring them:
     # so a burst of walks holds back, and yet nothing is lost in the long run.

@@ -14,8 +14,8 @@ from typing import Any
 
 import phonenumbers
 
-from syncd.connector import Facts, KindFacts
 from syncd.errors import ConfigInvalid
+from syncd.facts import Facts, KindFacts
 from syncd.model import Fields, Kind, Record, Value
 
 STAGES = (
@@ -258,3 +258,9 @@ def _prove(fields: Mapping[Kind, Mapping[str, str]], words: Mapping[str, Words],
         for word in {*words[name].read.values(), *words[name].write}:
             if word not in ours:
                 raise ConfigInvalid(f"{where}: {word!r} is not one of our words for a {name}: {', '.join(ours)}")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """First and last name of a full name that is all we know: the last word is the last name."""
+    first, _, last = name.strip().rpartition(" ")
+    return (first, last) if first else (last, "")

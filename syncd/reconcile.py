@@ -78,6 +78,7 @@ class Side:
 
 
 NOTHING = Verdict(Do.NOTHING)
+CONFLICTS = frozenset({"conflict", "terminal_conflict", "terminal_differs", "other_name"})
 
 
 def merge_field(name: str, left: Side, right: Side, *, owner: End | None, rule: str) -> Verdict:
@@ -185,15 +186,26 @@ def _write(name: str, source: End, changed: Side, target: Side) -> Verdict:
 
 
 def merge(
-    fields: Mapping[str, tuple[Side, Side]], *, owners: Mapping[str, End], rule: str, decided: Mapping[str, End]
+    fields: Mapping[str, tuple[Side, Side]],
+    *,
+    owners: Mapping[str, End],
+    rule: str,
+    decided: Mapping[str, End],
+    contested: Mapping[str, str],
 ) -> dict[str, Verdict]:
-    """The verdicts about one link that are not nothing. ``decided``: fields whose side a person has taken."""
+    """The verdicts about one link that are not nothing. ``decided``: fields whose side a person has taken.
+
+    ``contested``: fields about which a conflict is open, with its reason. It ends when the ends agree or a person
+    decides; an end that goes back to its base meanwhile was moved by somebody, and must not be overwritten for it.
+    """
     verdicts = {}
     for name, (left, right) in fields.items():
         chosen = decided.get(name)
         if chosen is not None and not agree(name, left, right):
             pair = (left, right) if chosen is End.LEFT else (right, left)
             verdict = _write(name, chosen, *pair)
+        elif name in contested and not agree(name, left, right):
+            verdict = Verdict(Do.HOLD, reason=contested[name])
         else:
             verdict = merge_field(name, left, right, owner=owners.get(name), rule=rule)
         if verdict.do is not Do.NOTHING:

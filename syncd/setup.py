@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from syncd.connector import Facts, Walk
+from syncd.facts import Facts, Walk
 from syncd.mapping import Digest, Terms, Vocabulary, carried, terms_of
 from syncd.model import Fields, Kind
 from syncd.reconcile import End

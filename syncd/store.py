@@ -8,7 +8,6 @@ SQLite needs ``BEGIN IMMEDIATE`` and no driver-made transactions: with the drive
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
@@ -19,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 from syncd import schema
 from syncd.clock import Clock
 from syncd.model import Kind
+from syncd.rows import LinkRow, MemberRow, RecordRow, as_row
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
 
 def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
-    pragmas = ("foreign_keys=ON", "busy_timeout=30000", "secure_delete=ON")
+    pragmas: tuple[str, ...] = ("foreign_keys=ON", "busy_timeout=30000", "secure_delete=ON")
     if not read_only:
         pragmas = ("journal_mode=WAL", "synchronous=FULL", *pragmas)
 
@@ -113,102 +113,28 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     connection.execute(statement, list(rows))
 
 
-# --- rows -----------------------------------------------------------------------------------------------------------
-
-Digests = dict[str, str]
-
-
-@dataclass(slots=True)
-class RecordRow:
-    """A row of ``records``."""
-
-    connection: str
-    kind: str
-    id: str
-    told_at: float
-    job: str | None = None
-    candidate: str | None = None
-    source_id: str | None = None
-    key: str | None = None
-    title_key: str | None = None
-    seen: Digests = field(default_factory=dict)
-    speakers: dict[str, str] | None = None
-    version: str | None = None
-    created_at: float | None = None
-    updated_at: float | None = None
-    written_at: float | None = None
-    read_at: float | None = None
-    walk: str | None = None
-    walk_no: int = 0
-    page: str | None = None
-    gone: bool = False
-    settled: str | None = None
-    defaulted: list[str] | None = None
-    traits: list[str] | None = None
-    department: str | None = None
-    url: str | None = None
+def _where(table: sa.Table, *names: str) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == sa.bindparam(name) for name in names]
 
 
-@dataclass(slots=True)
-class MemberRow:
-    """A row of ``members``: one candidate row of a person."""
-
-    connection: str
-    row: str
-    person: str
-    seen: Digests = field(default_factory=dict)
-    base: Digests = field(default_factory=dict)
-    created_at: float | None = None
-    gone: bool = False
-    frozen: bool = False
+def _among(table: sa.Table, name: str) -> sa.ColumnElement[bool]:
+    return table.c[name].in_(sa.bindparam("ids", expanding=True))
 
 
-@dataclass(slots=True)
-class LinkRow:
-    """A row of ``links``: these two records are the same thing; an empty end is being created."""
-
-    id: int
-    pair: str
-    kind: str
-    left: str | None
-    right: str | None
-    left_base: Digests
-    right_base: Digests
-    decided: dict[str, list[str | None]] | None
-    how: str
-    made_at: float
-
-
-@dataclass(slots=True)
-class IntentRow:
-    """A row of ``intents``: one call that is to be made. See ``syncd.schema``."""
-
-    id: str
-    connection: str
-    kind: str
-    ref: str | None
-    call: str
-    state: str
-    link: int | None
-    wants: dict[str, dict[str, list[str]]]
-    sealed: bytes | None
-    source: str | None
-    told_at: float
-    priority: int
-    made_at: float
-    due: float
-    sent_values: bytes | None = None
-    expected: Digests | None = None
-    expected_version: str | None = None
-    tries: int = 0
-    looks: int = 0
-    sent_at: float | None = None
-    reason: str | None = None
-
-
-def as_row(row: Any) -> dict[str, Any]:
-    """A row object as a mapping of columns."""
-    return {item.name: getattr(row, item.name) for item in fields(row)}
+# Made once: building a statement costs more than running it.
+_RECORDS = sa.select(schema.records).where(*_where(schema.records, "connection", "kind"), _among(schema.records, "id"))
+_BY_KEY = (
+    sa.select(schema.records)
+    .where(*_where(schema.records, "connection", "kind", "key"), sa.not_(schema.records.c.gone))
+    .order_by(schema.records.c.id)
+)
+_MEMBERS = sa.select(schema.members).where(*_where(schema.members, "connection"), _among(schema.members, "row"))
+_ROWS_OF = sa.select(schema.members.c.row).where(*_where(schema.members, "connection", "person"))
+_LINKS = {
+    end: sa.select(schema.links).where(*_where(schema.links, "pair", "kind"), _among(schema.links, end))
+    for end in ("left", "right")
+}
+_LINK = sa.select(schema.links).where(*_where(schema.links, "id"))
 
 
 class Tx:
@@ -232,16 +158,14 @@ class Tx:
     def load_records(self, connection: str, kind: Kind, ids: Iterable[str]) -> None:
         """Read many records at once."""
         wanted = [id_ for id_ in dict.fromkeys(ids) if (connection, kind.value, id_) not in self._records]
-        table = schema.records
         for id_ in wanted:
             self._records[connection, kind.value, id_] = None
         for chunk in _chunks(wanted):
-            where = (table.c.connection == connection, table.c.kind == kind.value, table.c.id.in_(chunk))
-            self._keep(sa.select(table).where(*where))
+            self._keep(_RECORDS, {"connection": connection, "kind": kind.value, "ids": chunk})
 
-    def _keep(self, statement: sa.Select[Any]) -> list[RecordRow]:
+    def _keep(self, statement: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[RecordRow]:
         kept = []
-        for found in self.sql.execute(statement).mappings():
+        for found in self.sql.execute(statement, values or {}).mappings():
             key = (found["connection"], found["kind"], found["id"])
             row = self._records.get(key) or RecordRow(**found)
             self._records[key] = row
@@ -267,17 +191,21 @@ class Tx:
         order = (table.c.connection, table.c.kind, table.c.id)
         return self._keep(sa.select(table).where(*where).order_by(*order))
 
+    def person_by_key(self, connection: str, key: str) -> RecordRow | None:
+        """The first person of an e-mail digest in a connection; gone ones do not count."""
+        self.flush()
+        values = {"connection": connection, "kind": Kind.CANDIDATE.value, "key": key}
+        return next(iter(self._keep(_BY_KEY, values)), None)
+
     # members
 
     def load_members(self, connection: str, rows: Iterable[str]) -> None:
         """Read many candidate rows at once."""
         wanted = [row for row in dict.fromkeys(rows) if (connection, row) not in self._members]
-        table = schema.members
         for row in wanted:
             self._members[connection, row] = None
         for chunk in _chunks(wanted):
-            where = (table.c.connection == connection, table.c.row.in_(chunk))
-            for found in self.sql.execute(sa.select(table).where(*where)).mappings():
+            for found in self.sql.execute(_MEMBERS, {"connection": connection, "ids": chunk}).mappings():
                 self._members[connection, found["row"]] = MemberRow(**found)
 
     def member(self, connection: str, row: str) -> MemberRow | None:
@@ -287,9 +215,7 @@ class Tx:
 
     def members_of(self, connection: str, person: str) -> list[MemberRow]:
         """A person's rows, by number."""
-        table = schema.members
-        where = (table.c.connection == connection, table.c.person == person)
-        found = [row.row for row in self.sql.execute(sa.select(table.c.row).where(*where))]
+        found = self.sql.execute(_ROWS_OF, {"connection": connection, "person": person}).scalars()
         self.load_members(connection, found)
         rows = [m for m in self._members.values() if m and (m.connection, m.person) == (connection, person)]
         return sorted(rows, key=lambda member: (len(member.row), member.row))
@@ -304,12 +230,11 @@ class Tx:
     def load_links(self, pair: str, kind: Kind, end: str, ids: Iterable[str]) -> None:
         """Read the links of many records at once."""
         wanted = [id_ for id_ in dict.fromkeys(ids) if (pair, kind.value, end, id_) not in self._by_end]
-        table = schema.links
         for id_ in wanted:
             self._by_end[pair, kind.value, end, id_] = None
         for chunk in _chunks(wanted):
-            where = (table.c.pair == pair, table.c.kind == kind.value, table.c[end].in_(chunk))
-            for found in self.sql.execute(sa.select(table).where(*where)).mappings():
+            values = {"pair": pair, "kind": kind.value, "ids": chunk}
+            for found in self.sql.execute(_LINKS[str(end)], values).mappings():
                 self._index(self._links.get(found["id"]) or LinkRow(**found))
 
     def _index(self, link: LinkRow) -> None:
@@ -326,8 +251,7 @@ class Tx:
     def link(self, id_: int) -> LinkRow | None:
         """A link by its number."""
         if id_ not in self._links:
-            statement = sa.select(schema.links).where(schema.links.c.id == id_)
-            found = self.sql.execute(statement).mappings().one_or_none()
+            found = self.sql.execute(_LINK, {"id": id_}).mappings().one_or_none()
             if found is None:
                 return None
             self._index(LinkRow(**found))

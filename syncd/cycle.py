@@ -1,0 +1,600 @@
+"""What happens: one lane a token, and in each lane one thing at a time, the most urgent first.
+
+All truth stands in the tables; a lane only asks what is due. In each lane: look-ups after lost answers, then writes,
+then records that are marked to be read, then the pages of walks, then what only a get tells. Bulk work gets at least
+every tenth turn. ``drive`` is the same code in the daemon, in a backfill, in the demo and in the simulation.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from syncd import pull, push, schema
+from syncd.clock import Clock
+from syncd.connector import Connector
+from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
+from syncd.facts import Walk
+from syncd.limits import Priority
+from syncd.model import Cursor, Kind, Page, Ref
+from syncd.plan import Emptied
+from syncd.settle import CREATE, Work, mark, unsealed
+from syncd.setup import Connection, World
+from syncd.store import Store, Tx, upsert
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = structlog.get_logger()
+
+TURNS_BEFORE_BULK = 9
+FAILURES_BEFORE_RESTART = 4
+WAITING = ("accepted", "unknown")
+
+
+class Road(Protocol):
+    """The way of one token's calls: whose turn it is, and slots reserved together."""
+
+    def calling(self, priority: Priority) -> AbstractContextManager[None]:
+        """Calls made within are of this priority."""
+        ...
+
+    def reserved(self, calls: int, priority: Priority) -> AbstractAsyncContextManager[None]:
+        """Within, so many calls go out without waiting; raises ``Parked`` where that would take too long."""
+        ...
+
+
+@dataclass
+class Walking:
+    """A walk under way in this process: its pages, and where the next one stands."""
+
+    pages: AsyncIterator[Page]
+    position: str
+    since: float | None
+    count: int = 0
+
+
+@dataclass
+class Lane:
+    """One token's queue of calls. What is kept here is only what may be lost."""
+
+    connection: Connection
+    connector: Connector
+    road: Road
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    walking: dict[str, Walking] = field(default_factory=dict)
+    parked: dict[Priority, float] = field(default_factory=dict)
+    rest_until: float = 0.0
+    failures: int = 0
+    since_bulk: int = 0
+    next_due: float | None = None
+    walks_due: dict[str, float] = field(default_factory=dict)
+
+    def is_open(self, priority: Priority, now: float) -> bool:
+        """Whether a call of this priority may be tried now."""
+        return now >= self.rest_until and all(now >= until for at, until in self.parked.items() if at <= priority)
+
+    def opens_at(self) -> float:
+        """The earliest time at which something that rests or is parked may be tried again; 0: nothing does."""
+        return max([self.rest_until, *self.parked.values()], default=0.0)
+
+
+class Engine:
+    """Joins the world, the store and the lanes. ``scheduled``: polls and sweeps begin by themselves when due.
+
+    ``learning``: pages are taken in without intents being made. ``allow_empty``: a side that is suddenly empty is
+    believed.
+    """
+
+    def __init__(self, world: World, store: Store, clock: Clock, rng: random.Random, lanes: Mapping[str, Lane]) -> None:
+        self.world = world
+        self.store = store
+        self.clock = clock
+        self.rng = rng
+        self.lanes = dict(lanes)
+        self.scheduled = False
+        self.learning = False
+        self.allow_empty = False
+        self.next_poll: Callable[[Connection, float], float] = lambda connection, now: now + connection.poll_s
+        self.backlog = 200
+        self.listeners: list[Callable[[str, Mapping[str, Any]], None]] = []
+
+    # transactions
+
+    async def do(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function over the rows in one transaction, and wake the lanes that it made work for."""
+        woken: set[str] = set()
+
+        def within(connection: sa.Connection) -> T:
+            work = Work(Tx(connection, self.clock.now()), self.world, self.new_id, learning=self.learning)
+            result = function(work, *args, **kwargs)
+            work.tx.flush()
+            woken.update(work.woken)
+            return result
+
+        result = await self.store.run(within)
+        for name in woken:
+            self.wake(name)
+        return result
+
+    def new_id(self) -> str:
+        """A new id for an intent; it is the idempotency key as well."""
+        return f"{self.rng.getrandbits(128):032x}"
+
+    def wake(self, name: str | None = None) -> None:
+        """Let a lane (or all) look for work."""
+        for lane in self.lanes.values() if name is None else [self.lanes[name]] if name in self.lanes else []:
+            lane.wake.set()
+
+    def tell(self, action: str, **facts: Any) -> None:
+        """Tell whoever listens (metrics, progress, the page); never a person's data."""
+        for listener in self.listeners:
+            listener(action, facts)
+
+    # life
+
+    async def begin(self) -> None:
+        """At start: what was under way when the last process ended is looked up."""
+        count = await self.store.run(push.recover, self.clock.now(), push.CALL_TIMEOUT_S)
+        if count:
+            log.info(
+                "Calls of the last run are looked up before anything is repeated.", action="recovered", calls=count
+            )
+
+    async def begin_sweeps(self) -> None:
+        """Let every list be walked whole."""
+        for lane in self.lanes.values():
+            for walk in self.world.walks_of(lane.connection.name):
+                await self.begin_walk(lane, walk, sweep=True)
+
+    async def learn(self) -> None:
+        """The first look: walk every list once, link what is the same thing already, and write nothing anywhere.
+
+        Only after it is known what stands where may anything be created; a changed configuration is learnt anew.
+        """
+        self.learning = True
+        await self.begin_sweeps()
+        await self.run_until_quiet()
+        self.learning = False
+        await self.store.run(remember, "learnt", self.world.stamp)
+        await self.begin_sweeps()
+
+    async def has_learnt(self) -> bool:
+        """Whether the first look was made under this configuration."""
+        return await self.store.run(recalled, "learnt") == self.world.stamp
+
+    async def run_until_quiet(self) -> None:
+        """Drive all lanes until nothing waits for calls."""
+        drives = [asyncio.ensure_future(self.drive(lane)) for lane in self.lanes.values()]
+        try:
+            while await self._is_busy():
+                done, _ = await asyncio.wait(
+                    [asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + 1.0)), *drives],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                for drive in drives:
+                    if drive in done:
+                        drive.result()
+        finally:
+            for drive in drives:
+                drive.cancel()
+            await asyncio.gather(*drives, return_exceptions=True)
+
+    async def _is_busy(self) -> bool:
+        if self.learning:
+            return await self.store.run(walks_under_way) > 0
+        return await self.store.run(left_to_do) > 0
+
+    async def drive(self, lane: Lane) -> None:
+        """Work a lane for ever: what is due now, then sleep until the next due time or a wake."""
+        while True:
+            lane.wake.clear()
+            if not await self.step(lane):
+                await self._rest(lane, await self.next_due(lane))
+
+    async def _rest(self, lane: Lane, due: float | None) -> None:
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(lane.wake.wait())}
+        if due is not None:
+            waits.add(asyncio.ensure_future(self.clock.sleep_until(max(due, self.clock.now() + 0.01))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    # one thing at a time
+
+    async def step(self, lane: Lane) -> bool:
+        """Do the most urgent thing that is due in a lane; tells whether there was one."""
+        now = self.clock.now()
+        agenda = await self.store.run(agenda_of, lane.connection.name, now, self._feeds(lane))
+        lane.next_due = agenda.next_due
+        if agenda.stopped:
+            lane.next_due = None
+            return False
+        urgent, bulk = [self._look_up, self._push, self._read], [self._walk, self._read_details]
+        for kind in [*bulk, *urgent] if lane.since_bulk >= TURNS_BEFORE_BULK else [*urgent, *bulk]:
+            if await kind(lane, agenda):
+                lane.since_bulk = 0 if kind in bulk else lane.since_bulk + 1
+                return True
+        lane.since_bulk = 0
+        return False
+
+    def _feeds(self, lane: Lane) -> list[str]:
+        """The connections that a lane's records are written to."""
+        name = lane.connection.name
+        return [
+            pair.at(pair.end_of(name).other).name
+            for pair in self.world.pairs
+            if name in (pair.left.name, pair.right.name)
+        ]
+
+    async def next_due(self, lane: Lane) -> float | None:
+        """When something will next be due in a lane; None: nothing that time alone brings."""
+        dues = [] if lane.next_due is None else [lane.next_due]
+        if self.scheduled:
+            dues += [due for due in lane.walks_due.values()]
+        return max(min(dues), min(lane.opens_at(), min(dues) + 3600.0)) if dues else None
+
+    async def _look_up(self, lane: Lane, agenda: "Agenda") -> bool:
+        if not agenda.lookups or not lane.is_open(Priority.LOOKUP, self.clock.now()):
+            return False
+        for id_ in agenda.lookups:
+            found = await self.do(push.lookup_of, id_)
+            if found is not None:
+                intent, draft = found
+                await self._guarded(lane, Priority.LOOKUP, None, self._look_up_one(lane, intent, draft))
+                return True
+        return False
+
+    async def _look_up_one(self, lane: Lane, intent: Any, draft: Any) -> None:
+        with lane.road.calling(Priority.LOOKUP):
+            if draft is not None:
+                records = await push.look_up(lane.connector, draft, (intent.sent_at or self.clock.now()) - 300.0)
+                await self.do(push.found, intent.id, records)
+                return
+            ref = Ref(Kind(intent.kind), intent.ref)
+            records = await lane.connector.get(ref)
+        record = next((record for record in records if record.ref == ref), None)
+        if record is None:
+            await self.do(self._lost_target, intent.id, ref)
+        else:
+            await self.do(push.confirm, intent.id, record, known=intent.state == "accepted")
+
+    def _lost_target(self, work: Work, id_: str, ref: Ref) -> None:
+        intent = push.load(work, id_)
+        if intent is not None:
+            push.reopen(work, intent, "target_gone")
+            work.tx.flush()
+            pull.absorb_answer(work, work.world.connections[intent.connection], ref, ())
+
+    async def _push(self, lane: Lane, agenda: "Agenda") -> bool:
+        if self.learning or not agenda.opens or not lane.is_open(Priority.WRITE, self.clock.now()):
+            return False
+        for id_ in agenda.opens:
+            claimed = await self.do(push.claim, id_, 60.0)
+            if claimed is not None:
+                await self._guarded(lane, Priority.WRITE, id_, self._push_one(lane, claimed))
+                return True
+        return False
+
+    async def _push_one(self, lane: Lane, claimed: push.Claim) -> None:
+        with lane.road.calling(Priority.WRITE):
+            word = await push.word_in_pipeline(
+                lane.connector, lane.connection, claimed.kind, claimed.stage, claimed.job
+            )
+            if claimed.ref is None:
+                await self._create(lane, claimed, word)
+            else:
+                await self._update(lane, claimed, claimed.ref, word)
+
+    async def _create(self, lane: Lane, claimed: push.Claim, word: str | None) -> None:
+        async with lane.road.reserved(2 if claimed.looks_first else 1, Priority.WRITE):
+            if claimed.looks_first:
+                draft = await self.do(draft_of, claimed.id, word)
+                records = await push.look_up(lane.connector, draft, 0.0) if draft else ()
+                if records:
+                    await self.do(push.adopt, claimed.id, records, ours=False)
+                    return
+            order = await self.do(push.send_create, claimed.id, word)
+            if order is None or order.draft is None:
+                return
+            records = await lane.connector.create(order.draft, order.intent)
+        await self.do(push.adopt, order.intent, records, ours=True)
+        self.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call=CREATE)
+
+    async def _update(self, lane: Lane, claimed: push.Claim, ref: Ref, word: str | None) -> None:
+        async with lane.road.reserved(2, Priority.WRITE):
+            records = await lane.connector.get(ref)
+            order = await self.do(push.send_update, claimed.id, records, word)
+            if order is None or order.record is None:
+                return
+            told = await lane.connector.update(order.record, order.fields)
+        await self.do(push.confirm, order.intent, told, known=True)
+        self.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call="update")
+
+    async def _read(self, lane: Lane, agenda: "Agenda") -> bool:
+        return await self._read_marked(lane, agenda.mark, Priority.READ)
+
+    async def _read_details(self, lane: Lane, agenda: "Agenda") -> bool:
+        return await self._read_marked(lane, agenda.detail, Priority.BULK)
+
+    async def _read_marked(self, lane: Lane, ref: Ref | None, priority: Priority) -> bool:
+        if ref is None or not lane.is_open(priority, self.clock.now()):
+            return False
+        await self._guarded(lane, priority, None, self._read_one(lane, ref, priority))
+        return True
+
+    async def _read_one(self, lane: Lane, ref: Ref, priority: Priority) -> None:
+        with lane.road.calling(priority):
+            try:
+                records = await lane.connector.get(ref)
+            except Rejected as error:
+                await self.store.run(_unmark, lane.connection.name, ref)
+                log.warning("A record cannot be read.", action="unreadable", ref=str(ref), why=str(error))
+                return
+        await self.do(pull.absorb_answer, lane.connection, ref, records)
+
+    # walks
+
+    async def _walk(self, lane: Lane, agenda: "Agenda") -> bool:
+        """Source lists wait while the targets have a poll's worth of writes before them."""
+        if not lane.is_open(Priority.BULK, self.clock.now()) or agenda.backlog >= self.backlog:
+            return False
+        for walk in self.world.walks_of(lane.connection.name):
+            if await self._is_walking(lane, walk, agenda.cursors.get(walk.name)):
+                await self._guarded(lane, Priority.BULK, None, self._next_page(lane, walk))
+                return True
+        return False
+
+    async def _is_walking(self, lane: Lane, walk: Walk, cursor: Mapping[str, Any] | None) -> bool:
+        if walk.name in lane.walking:
+            return True
+        if cursor is None or cursor["mode"] == "idle":
+            cursor = await self._begin_if_due(lane, walk, cursor)
+        if cursor is None:
+            return False
+        start = Cursor(cursor["since"], cursor["token"])
+        pages = lane.connector.pull(walk, start)
+        lane.walking[walk.name] = Walking(pages, cursor["token"] or "", cursor["since"], cursor["pages"])
+        return True
+
+    async def _begin_if_due(self, lane: Lane, walk: Walk, cursor: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        due = min(cursor["poll_due"], cursor["sweep_due"]) if cursor else 0.0
+        lane.walks_due[walk.name] = due
+        now = self.clock.now()
+        if not self.scheduled or due > now:
+            return None
+        sweep = cursor is None or cursor["sweep_due"] <= now or cursor["swept_at"] is None
+        await self.begin_walk(lane, walk, sweep=sweep)
+        return await self.store.run(pull.cursor_of, lane.connection.name, walk.name)
+
+    async def begin_walk(self, lane: Lane, walk: Walk, *, sweep: bool) -> None:
+        """Let a walk begin."""
+        if sweep:
+            lane.walking.pop(walk.name, None)
+        overlap_s = lane.connection.overlap_s
+        await self.store.run(
+            pull.begin_walk, lane.connection.name, walk, self.clock.now(), sweep=sweep, overlap_s=overlap_s
+        )
+        lane.wake.set()
+
+    async def _next_page(self, lane: Lane, walk: Walk) -> None:
+        walking = lane.walking[walk.name]
+        try:
+            with lane.road.calling(Priority.BULK):
+                page = await anext(walking.pages)
+        except Parked:
+            raise
+        except (SyncdError, StopAsyncIteration) as error:
+            await self._broken_off(lane, walk, error)
+            return
+        await self.do(pull.absorb_page, lane.connection, walk, walking.position, page, since=walking.since)
+        walking.count += 1
+        self.tell("page", connection=lane.connection.name, walk=walk.name)
+        if page.next is None:
+            await self._finish_walk(lane, walk, walking.count)
+        else:
+            walking.position = page.next
+
+    async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
+        """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
+        del lane.walking[walk.name]
+        if isinstance(error, StopAsyncIteration) or lane.failures + 1 >= FAILURES_BEFORE_RESTART:
+            retry_at = self.clock.now() + min(lane.connection.poll_s, 300.0)
+            why = str(error) or "the list ended without a proof of its end"
+            await self.store.run(pull.abandon_walk, lane.connection.name, walk.name, why, retry_at)
+        if isinstance(error, SyncdError):
+            raise error
+
+    async def _finish_walk(self, lane: Lane, walk: Walk, pages: int) -> None:
+        del lane.walking[walk.name]
+        interval = self.next_poll(lane.connection, self.clock.now()) - self.clock.now()
+        allow = self.allow_empty
+        refused = await self.do(finish_walk, lane.connection, walk, pages, interval_s=interval, allow_empty=allow)
+        if refused:
+            log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=refused)
+        self.tell("walked", connection=lane.connection.name, walk=walk.name)
+        self.wake()
+
+    # failing
+
+    async def _guarded(self, lane: Lane, priority: Priority, intent: str | None, what: Any) -> None:
+        """Do one thing; an error is the lane's or the intent's to bear, never the engine's."""
+        try:
+            await what
+        except Parked as error:
+            lane.parked[priority] = error.until
+            await self._put_back(intent, error)
+        except AuthFailed as error:
+            await self._put_back(intent, error)
+            await self.store.run(stop, f"connection/{lane.connection.name}", f"auth: {error}", self.clock.now())
+            log.warning("A token is not accepted; the connection is paused.", action="auth_failed",
+                        connection=lane.connection.name)  # fmt: skip
+        except SyncdError as error:
+            await self._put_back(intent, error)
+            if isinstance(error, Unavailable):
+                self._rest_after(lane, error)
+        else:
+            lane.failures = 0
+            lane.parked = {at: until for at, until in lane.parked.items() if until > self.clock.now()}
+
+    async def _put_back(self, intent: str | None, error: SyncdError) -> None:
+        if intent is not None:
+            await self.do(push.failed, intent, error, self.rng.random())
+
+    def _rest_after(self, lane: Lane, error: Unavailable) -> None:
+        lane.failures += 1
+        wait_s = error.retry_after_s
+        if wait_s is None:
+            wait_s = push.delay_s(lane.failures, self.rng.random())
+        lane.rest_until = self.clock.now() + wait_s
+        if lane.failures == 1:
+            log.warning("A system is away.", action="away", connection=lane.connection.name, why=str(error))
+
+
+# --- what the lanes ask the store -----------------------------------------------------------------------------------
+
+
+def finish_walk(
+    work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float, allow_empty: bool
+) -> str | None:
+    """End a walk: mark what was absent to be read by id; names the connection if that is too much to be believed."""
+    absent = pull.end_walk(work, connection, walk, pages, interval_s=interval_s)
+    linked = [ref for ref in absent if _is_linked(work, connection, ref)]
+    if linked and not allow_empty and Emptied().refuses(len(linked), _linked(work, connection, walk)):
+        why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
+        stop(work.sql, f"connection/{connection.name}", why, work.tx.now)
+        return connection.name
+    for ref in absent:
+        mark(work, connection.name, ref.kind, ref.id, "absent", Priority.READ)
+    return None
+
+
+def _is_linked(work: Work, connection: Connection, ref: Ref) -> bool:
+    return any(
+        work.tx.link_at(pair.name, ref.kind, pair.end_of(connection.name), ref.id) is not None
+        for pair in work.world.pairs_of(connection.name, ref.kind)
+    )
+
+
+def _linked(work: Work, connection: Connection, walk: Walk) -> int:
+    kinds = [kind.value for kind in walk.kinds if not connection.is_rows(kind)]
+    pairs = [pair for pair in work.world.pairs if connection.name in (pair.left.name, pair.right.name)]
+    table = schema.links.c
+    where = (table.kind.in_(kinds), table.pair.in_([pair.name for pair in pairs]))
+    count = work.sql.execute(sa.select(sa.func.count()).select_from(schema.links).where(*where)).scalar_one()
+    return int(count // max(1, len(pairs)))
+
+
+def draft_of(work: Work, id_: str, word: str | None) -> Any:
+    """The draft of an open create intent, to look its likeness up before it is sent."""
+    intent = push.load(work, id_)
+    return push._draft(work, intent, word, unsealed(work, intent)) if intent else None  # noqa: SLF001
+
+
+def _unmark(connection: sa.Connection, name: str, ref: Ref) -> None:
+    pull.unmark(connection, name, ref)
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What is due in a lane, as one look into the store tells."""
+
+    stopped: bool
+    lookups: tuple[str, ...]
+    opens: tuple[str, ...]
+    mark: Ref | None
+    detail: Ref | None
+    cursors: Mapping[str, Mapping[str, Any]]
+    backlog: int
+    next_due: float | None
+
+
+_name, _now = sa.bindparam("name"), sa.bindparam("now")
+_intents, _marks, _cursors, _switches = schema.intents.c, schema.marks.c, schema.cursors.c, schema.switches.c
+_STOPPED = sa.select(_switches.scope).where(_switches.scope.in_(("*", _name)))
+_DUE_INTENTS = (
+    sa.select(_intents.id, _intents.state)
+    .where(_intents.connection == _name, _intents.state.in_(("open", *WAITING)), _intents.due <= _now)
+    .order_by(_intents.priority, _intents.made_at, _intents.id)
+    .limit(40)
+)
+_NEXT_INTENT = sa.select(sa.func.min(_intents.due)).where(
+    _intents.connection == _name, _intents.state.in_(("open", *WAITING))
+)
+_DUE_MARKS = (
+    sa.select(_marks.kind, _marks.ref, _marks.priority)
+    .where(_marks.connection == _name, _marks.due <= _now)
+    .order_by(_marks.priority, _marks.due, _marks.kind, _marks.ref)
+    .limit(1)
+)
+_NEXT_MARK = sa.select(sa.func.min(_marks.due)).where(_marks.connection == _name)
+_WALKS = sa.select(schema.cursors).where(_cursors.connection == _name)
+_BACKLOG = (
+    sa.select(sa.func.count())
+    .where(_intents.connection.in_(sa.bindparam("names", expanding=True)), _intents.state == "open")
+    .group_by(_intents.connection)
+)
+
+
+def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]) -> Agenda:
+    """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting."""
+    at: dict[str, Any] = {"name": name, "now": now}
+    due = connection.execute(_DUE_INTENTS, at).all()
+    mark_ = connection.execute(_DUE_MARKS, at).first()
+    ref = None if mark_ is None else Ref(Kind(mark_.kind), mark_.ref)
+    is_bulk = mark_ is not None and mark_.priority >= Priority.BULK
+    nexts = [connection.execute(next_, {"name": name}).scalar() for next_ in (_NEXT_INTENT, _NEXT_MARK)]
+    backlog = connection.execute(_BACKLOG, {"names": feeds}).scalars()
+    return Agenda(
+        stopped=connection.execute(_STOPPED, {"name": f"connection/{name}"}).first() is not None,
+        lookups=tuple(row.id for row in due if row.state != "open"),
+        opens=tuple(row.id for row in due if row.state == "open"),
+        mark=None if is_bulk else ref,
+        detail=ref if is_bulk else None,
+        cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
+        backlog=max(backlog, default=0),
+        next_due=min((next_ for next_ in nexts if next_ is not None), default=None),
+    )
+
+
+def stop(connection: sa.Connection, scope: str, reason: str, now: float) -> None:
+    """Stop a connection, a pair or everything."""
+    upsert(connection, schema.switches, [{"scope": scope, "reason": reason, "at": now}])
+
+
+def start(connection: sa.Connection, scope: str) -> bool:
+    """Start what was stopped; tells whether it was."""
+    table = schema.switches
+    return connection.execute(sa.delete(table).where(table.c.scope == scope)).rowcount > 0
+
+
+def walks_under_way(connection: sa.Connection) -> int:
+    """How many walks are not at their end."""
+    return int(connection.execute(sa.select(sa.func.count()).where(schema.cursors.c.mode != "idle")).scalar_one())
+
+
+def remember(connection: sa.Connection, name: str, value: str) -> None:
+    """Keep a fact about the store as a whole."""
+    upsert(connection, schema.meta, [{"name": name, "value": value}])
+
+
+def recalled(connection: sa.Connection, name: str) -> str | None:
+    """A fact about the store as a whole."""
+    return connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.name == name)).scalar()
+
+
+def left_to_do(connection: sa.Connection) -> int:
+    """What waits for calls: open and unknown intents, marks, walks under way. Held intents wait for people."""
+    intents, marks, cursors = schema.intents.c, schema.marks, schema.cursors.c
+    counts = (
+        sa.select(sa.func.count()).where(intents.state.in_(("open", "sent", *WAITING))),
+        sa.select(sa.func.count()).select_from(marks),
+        sa.select(sa.func.count()).where(cursors.mode != "idle"),
+    )
+    return sum(connection.execute(count).scalar_one() for count in counts)

@@ -1,0 +1,202 @@
+"""A person who is a set of candidate rows: joined once by e-mail at first sight, by row id afterwards.
+
+Each row keeps what it told (``seen``) and what it told when it was last in step or left alone (``base``). A field
+speaks through the row that differs from its own base; so a comment on another row, which only bumps that row's time,
+never brings an old value back. Bringing a person's rows together belongs to the connection and to no pair.
+"""
+
+import sqlalchemy as sa
+
+from syncd import schema
+from syncd.mapping import EMPTY
+from syncd.model import Kind, Record
+from syncd.rows import Digests, IntentRow, MemberRow, RecordRow
+from syncd.settle import ROWS, UNSENT, Work, delete_intent, intents_on, note, save_intent, unsealed
+from syncd.setup import Connection
+
+
+def person_of(work: Work, connection: Connection, row: str) -> str | None:
+    """The person a candidate row belongs to."""
+    member = work.tx.member(connection.name, row)
+    return member.person if member else None
+
+
+def absorb_row(work: Work, connection: Connection, record: Record, told: Digests) -> tuple[RecordRow, bool]:
+    """Take in what one candidate row tells; (the person, whether anything about it changed)."""
+    member = work.tx.member(connection.name, record.ref.id)
+    if member is None:
+        return _join(work, connection, record, told)
+    person = work.tx.record(connection.name, Kind.CANDIDATE, member.person)
+    if person is None:
+        raise LookupError(f"member {member.row} has no person")
+    frozen = "anonymized" in record.traits
+    moved = {name for name, digest in told.items() if member.seen.get(name) != digest}
+    if not moved and not member.gone and frozen == member.frozen:
+        return person, False
+    member.gone, member.frozen = False, frozen
+    first_told = {name: told[name] for name in moved if name not in member.base}
+    member.seen.update({name: told[name] for name in moved})
+    member.base.update(first_told)
+    work.tx.put_member(member)
+    for name in sorted(moved) if not frozen else ():
+        _speak(work, connection, person, member, name, first=name in first_told)
+    return person, True
+
+
+def _join(work: Work, connection: Connection, record: Record, told: Digests) -> tuple[RecordRow, bool]:
+    """First sight of a row: it joins the person of its e-mail, or is a person of its own."""
+    row = record.ref.id
+    person = _known_by_email(work, connection, told.get("email"))
+    if person is None:
+        person = RecordRow(connection.name, Kind.CANDIDATE.value, row, work.tx.now, created_at=record.created_at)
+        work.tx.put_record(person)
+        rows = []
+    else:
+        rows = [other for other in work.tx.members_of(connection.name, person.id) if not other.gone]
+    member = MemberRow(
+        connection.name, row, person.id, dict(told), dict(told), record.created_at, False, "anonymized" in record.traits
+    )
+    work.tx.put_member(member)
+    latest = all((record.created_at or 0.0) >= (other.created_at or 0.0) for other in rows)
+    for name, digest in told.items():
+        silent = not person.seen.get(name)
+        if name not in person.seen or (digest != EMPTY and (silent or latest)):
+            _say(work, person, member, name)
+    return person, True
+
+
+def _known_by_email(work: Work, connection: Connection, email: str | None) -> RecordRow | None:
+    if not email:
+        return None
+    known = work.tx.person_by_key(connection.name, email)
+    return known
+
+
+def _say(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
+    """Let a row speak for its person about one field."""
+    digest = member.seen[name]
+    if person.seen.get(name) == digest and (person.speakers or {}).get(name) is not None:
+        return
+    person.seen[name] = digest
+    person.speakers = {**(person.speakers or {}), name: member.row}
+    if name == "email":
+        person.key = digest or None
+    work.tx.put_record(person)
+
+
+def _speak(work: Work, connection: Connection, person: RecordRow, member: MemberRow, name: str, *, first: bool) -> None:
+    """A row tells something new about one field."""
+    others = [m for m in work.tx.members_of(connection.name, person.id) if m.row != member.row and not m.gone]
+    if first:
+        if name not in person.seen or (member.seen[name] and not person.seen[name]):
+            _say(work, person, member, name)
+        return
+    if member.seen[name] == person.seen.get(name):
+        member.base[name] = member.seen[name]  # it came into step, by our hand or by somebody's
+        _close_difference(work, person, [member, *others], name)
+        return
+    if _is_being_written(work, connection, member, name):
+        return  # an answer on its way decides; the row is looked at again then
+    if _awaits_another(work, connection, member, name):
+        _differ(work, person, member, name)
+        return
+    member.base[name] = member.seen[name]
+    _say(work, person, member, name)
+    for other in others:
+        if not other.frozen and other.seen.get(name) != member.seen[name]:
+            _bring(work, connection, other, member, name)
+
+
+def _is_being_written(work: Work, connection: Connection, member: MemberRow, name: str) -> bool:
+    sent = intents_on(work, connection.name, Kind.CANDIDATE, [member.row], ("sent", "unknown"))
+    return any(name in part for intent in sent for part in intent.wants.values())
+
+
+def _awaits_another(work: Work, connection: Connection, member: MemberRow, name: str) -> bool:
+    """Whether another row's change was on its way to this one: two changes unlike each other."""
+    unsent = intents_on(work, connection.name, Kind.CANDIDATE, [member.row], UNSENT)
+    return any(name in intent.wants.get(ROWS, {}) for intent in unsent)
+
+
+def _differ(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
+    """Two rows of one person were changed unlike each other: neither is written, a person decides."""
+    member.base[name] = member.seen[name]
+    for intent in intents_on(work, member.connection, Kind.CANDIDATE, [member.row], UNSENT):
+        part = intent.wants.get(ROWS, {})
+        if name in part:
+            _take_out(work, intent, name)
+    row = {
+        "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
+        "intent": None, "field": name, "reason": "rows_differ", "detail": member.row, "left_digest": None,
+        "right_digest": None, "opened_at": work.tx.now,
+    }  # fmt: skip
+    work.sql.execute(sa.insert(schema.holds).values(row))
+    note(work, person.connection, person.kind, person.id, "held", fields=[name], detail="rows_differ")
+
+
+def _take_out(work: Work, intent: IntentRow, name: str) -> None:
+    intent.wants[ROWS] = {key: want for key, want in intent.wants[ROWS].items() if key != name}
+    if not intent.wants[ROWS]:
+        del intent.wants[ROWS]
+    if intent.wants:
+        save_intent(work, intent, {key: value for key, value in unsealed(work, intent).items() if key != name})
+    else:
+        delete_intent(work, intent)
+
+
+def _close_difference(work: Work, person: RecordRow, rows: list[MemberRow], name: str) -> None:
+    """Rows that tell the same again close their hold."""
+    if len({row.seen.get(name) for row in rows if not row.frozen}) == 1:
+        table = schema.holds.c
+        where = (table.connection == person.connection, table.ref == person.id, table.field == name)
+        work.sql.execute(sa.delete(schema.holds).where(*where, table.reason == "rows_differ"))
+
+
+def _bring(work: Work, connection: Connection, other: MemberRow, speaker: MemberRow, name: str) -> None:
+    """Write a changed field to another row of the same person."""
+    call = connection.terms[Kind.CANDIDATE].calls.get(name)
+    values = work.values.get((connection.name, Kind.CANDIDATE.value, speaker.row), {})
+    if call is None or name not in values or work.learning:
+        return
+    intent = next(iter(intents_on(work, connection.name, Kind.CANDIDATE, [other.row], UNSENT, call)), None)
+    if intent is None:
+        intent = IntentRow(
+            id=work.new_id(), connection=connection.name, kind=Kind.CANDIDATE.value, ref=other.row, call=call,
+            state="open", link=None, wants={}, sealed=None, source=connection.name, told_at=work.tx.now, priority=1,
+            made_at=work.tx.now, due=work.tx.now,
+        )  # fmt: skip
+    digest = speaker.seen[name]
+    intent.wants.setdefault(ROWS, {})[name] = [digest, digest]
+    intent.state, intent.reason = "open", None
+    save_intent(work, intent, {**unsealed(work, intent), name: values[name]})
+    note(work, connection.name, Kind.CANDIDATE.value, other.row, "rows_planned", fields=[name])
+
+
+def wrote_row(work: Work, connection: Connection, row: str, name: str) -> None:
+    """One of our writes to a row is confirmed: the row is in step, and what it tells is the person's."""
+    member = work.tx.member(connection.name, row)
+    person = work.tx.record(connection.name, Kind.CANDIDATE, member.person) if member else None
+    if member is None or person is None or name not in member.seen:
+        return
+    member.base[name] = member.seen[name]
+    work.tx.put_member(member)
+    _say(work, person, member, name)
+
+
+def lost_row(work: Work, connection: Connection, row: str) -> RecordRow | None:
+    """A row is gone; its person is gone with the last one."""
+    member = work.tx.member(connection.name, row)
+    person = work.tx.record(connection.name, Kind.CANDIDATE, member.person) if member else None
+    if member is None or person is None:
+        return None
+    member.gone = True
+    work.tx.put_member(member)
+    alive = [other for other in work.tx.members_of(connection.name, person.id) if not other.gone]
+    person.gone = not alive
+    speakers = {name: who for name, who in (person.speakers or {}).items() if who != row}
+    for name in set(person.speakers or {}) - set(speakers):
+        same = [other.row for other in alive if other.seen.get(name) == person.seen.get(name)]
+        speakers |= {name: same[0]} if same else {}
+    person.speakers = speakers
+    work.tx.put_record(person)
+    return person

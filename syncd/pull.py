@@ -1,0 +1,391 @@
+"""What systems tell becomes rows: pages of a walk, answers to a get. Each page is one short transaction.
+
+A page feeds every pair that its connection belongs to. Unchanged pages whose records are all settled cost one row. The
+cursor of a walk moves once, at its proven end; only then does an absence count, and it only holds.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from syncd import people, schema
+from syncd.connector import Walk
+from syncd.limits import Priority
+from syncd.mapping import EMPTY, digests, key_text
+from syncd.model import Kind, Page, Record, Ref, Value
+from syncd.rows import RecordRow
+from syncd.settle import FIRST, Work, mark, merge_link, note, settle
+from syncd.setup import Connection
+from syncd.store import upsert
+
+LIST, GET = "list", "get"
+
+
+def absorb(
+    work: Work, connection: Connection, records: Iterable[Record], view: str, walk: tuple[str, int, str] | None = None
+) -> dict[tuple[str, str], bool]:
+    """Take in what records tell, parents first; (kind, id) -> whether anything about the record changed.
+
+    ``walk``: name, number and position of the page in a walk, for presence. Nothing is settled yet.
+    """
+    known = [record for record in records if record.ref.kind in connection.terms]
+    _load(work, connection, known)
+    touched: dict[tuple[str, str], bool] = {}
+    for record in sorted(known, key=lambda record: FIRST[record.ref.kind]):
+        row, changed = _absorb_one(work, connection, record, view, walk)
+        touched[row.kind, row.id] = touched.get((row.kind, row.id), False) or changed
+    return touched
+
+
+def settle_all(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
+    """Settle what changed or was not settled, parents first; a person again after its applications."""
+    for kind, id_ in sorted(touched, key=lambda key: FIRST[Kind(key[0])]):
+        row = work.tx.record(connection.name, Kind(kind), id_)
+        if row is not None and (touched[kind, id_] or row.settled != work.world.stamp):
+            settle(work, connection.name, Kind(kind), id_)
+    if not work.learning:
+        _settle_waiting_people(work, connection, touched)
+        _settle_waiting_applications(work, connection, touched)
+
+
+def _settle_waiting_applications(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
+    """An application whose create bears its person waits for that person's values."""
+    for id_ in [id_ for (kind, id_), changed in touched.items() if kind == Kind.CANDIDATE.value and changed]:
+        table = schema.records.c
+        where = (table.connection == connection.name, table.kind == Kind.APPLICATION.value, table.candidate == id_)
+        for child in work.tx.records_where(*where, sa.not_(table.gone), table.settled.is_(None)):
+            if (child.kind, child.id) not in touched:
+                settle(work, connection.name, Kind.APPLICATION, child.id)
+
+
+def _settle_waiting_people(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
+    """A person waits for an application in scope; one may have come on this very page, or one on another."""
+    people_seen = {id_ for kind, id_ in touched if kind == Kind.CANDIDATE.value}
+    for kind, id_ in touched:
+        row = work.tx.record(connection.name, Kind(kind), id_) if kind == Kind.APPLICATION.value else None
+        if row is None or row.candidate is None or row.candidate in people_seen:
+            continue
+        people_seen.add(row.candidate)
+        settle(work, connection.name, Kind.CANDIDATE, row.candidate)
+
+
+def _load(work: Work, connection: Connection, records: list[Record]) -> None:
+    """Read in a few statements what a page will need row by row."""
+    by_kind: dict[Kind, list[str]] = {}
+    for record in records:
+        by_kind.setdefault(record.ref.kind, []).append(record.ref.id)
+    if connection.facts.rows and Kind.CANDIDATE in by_kind:
+        rows = by_kind.pop(Kind.CANDIDATE)
+        work.tx.load_members(connection.name, rows)
+        by_kind[Kind.CANDIDATE] = sorted({people.person_of(work, connection, row) or row for row in rows})
+    for kind, ids in by_kind.items():
+        work.tx.load_records(connection.name, kind, ids)
+        for pair in work.world.pairs_of(connection.name, kind):
+            work.tx.load_links(pair.name, kind, pair.end_of(connection.name), ids)
+
+
+def _absorb_one(
+    work: Work, connection: Connection, record: Record, view: str, walk: tuple[str, int, str] | None
+) -> tuple[RecordRow, bool]:
+    kind, now = record.ref.kind, work.tx.now
+    values = connection.vocabulary.read(record)
+    told = digests(values, work.world.digest)
+    if _is_doubtful(work, connection, record, told, view):
+        mark(work, connection.name, kind, record.ref.id, "doubtful", Priority.READ, _believed_at(work, connection))
+        told, values = {}, {}
+    work.values[connection.name, kind.value, record.ref.id] = values
+    if connection.is_rows(kind):
+        row, changed = people.absorb_row(work, connection, record, told)
+        row.gone = False
+    else:
+        row, changed = _absorb_plain(work, connection, record, told, values)
+    if view == GET:
+        row.read_at = now
+    elif changed and row.read_at is not None and _has_details(work, connection, kind):
+        mark(work, connection.name, kind, record.ref.id, "details", Priority.BULK)
+    row.told_at = now
+    if walk is not None and not connection.is_rows(kind):
+        row.walk, row.walk_no, row.page = walk
+    work.tx.put_record(row)
+    return row, changed
+
+
+def _has_details(work: Work, connection: Connection, kind: Kind) -> bool:
+    details = connection.terms[kind].details
+    return any(details & pair.fields[kind] for pair in work.world.pairs_of(connection.name, kind))
+
+
+def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[str, str], view: str) -> bool:
+    """A list that tells an older state than we know, or one of a record that we have just written, is not believed."""
+    kind = Kind.APPLICATION if connection.is_rows(record.ref.kind) else record.ref.kind
+    row = work.tx.record(connection.name, kind, record.ref.id)
+    if row is None or view == GET:
+        return False
+    if record.updated_at is not None and row.updated_at is not None and record.updated_at < row.updated_at:
+        return True
+    just_written = row.written_at is not None and work.tx.now < row.written_at + connection.facts.visible_s
+    return just_written and record.ref.kind is kind and any(row.seen.get(n) != d for n, d in told.items())
+
+
+def _believed_at(work: Work, connection: Connection) -> float:
+    return work.tx.now + connection.facts.visible_s
+
+
+def _absorb_plain(
+    work: Work, connection: Connection, record: Record, told: dict[str, str], values: dict[str, Value]
+) -> tuple[RecordRow, bool]:
+    ref = record.ref
+    row = work.tx.record(connection.name, ref.kind, ref.id)
+    if row is None:
+        row = RecordRow(connection.name, ref.kind.value, ref.id, work.tx.now, created_at=record.created_at)
+        changed = True
+    else:
+        changed = row.gone
+    told = _without_defaults(work, connection, row, told)
+    seen = {**row.seen, **told}
+    parents = (_job_of(record), _candidate_of(work, connection, record))
+    changed = changed or seen != row.seen or (row.job, row.candidate) != parents or row.gone
+    row.seen, row.gone = seen, False
+    row.job, row.candidate = (new or old for new, old in zip(parents, (row.job, row.candidate), strict=True))
+    row.source_id = record.source_id or row.source_id
+    row.version = record.version
+    row.updated_at = record.updated_at if record.updated_at is not None else row.updated_at
+    traits = sorted(record.traits) or None
+    changed = changed or traits != row.traits
+    row.traits, row.url = traits, record.url or row.url
+    _key(work, row, told, values)
+    return row, changed
+
+
+def _without_defaults(work: Work, connection: Connection, row: RecordRow, told: dict[str, str]) -> dict[str, str]:
+    """A default that we wrote is no value; once somebody has replaced it, it is one."""
+    kept = dict(told)
+    for name in list(row.defaulted or ()):
+        if name in told and _is_default(work, connection.name, name, told[name]):
+            del kept[name]
+        elif name in told:
+            row.defaulted = [other for other in row.defaulted or () if other != name] or None
+    return kept
+
+
+def _is_default(work: Work, connection: str, name: str, digest: str) -> bool:
+    table = schema.defaults.c
+    where = (table.connection == connection, table.field == name, table.digest == digest)
+    return work.sql.execute(sa.select(table.digest).where(*where)).first() is not None
+
+
+def _job_of(record: Record) -> str | None:
+    return record.parents.get(Kind.JOB)
+
+
+def _candidate_of(work: Work, connection: Connection, record: Record) -> str | None:
+    parent = record.parents.get(Kind.CANDIDATE)
+    if parent is None or not connection.facts.rows:
+        return parent
+    return people.person_of(work, connection, parent) or parent
+
+
+def _key(work: Work, row: RecordRow, told: dict[str, str], values: dict[str, Value]) -> None:
+    """The natural key, as digests; a department is about no person and stands in clear for the scope."""
+    if row.kind == Kind.CANDIDATE.value and "email" in told:
+        row.key = told["email"] or None
+    elif row.kind == Kind.JOB.value:
+        if "code" in told:
+            row.key = _folded(work, "code", values["code"])
+        if "title" in told:
+            row.title_key = _folded(work, "title", values["title"])
+        if "department" in told:
+            row.department = None if told["department"] == EMPTY else str(values["department"])
+
+
+def _folded(work: Work, name: str, value: Value) -> str | None:
+    return None if value is None else work.world.digest(f"key.{name}", key_text(str(value)))
+
+
+# --- walks ----------------------------------------------------------------------------------------------------------
+
+
+def absorb_page(
+    work: Work, connection: Connection, walk: Walk, position: str, page: Page, *, since: float | None
+) -> bool:
+    """Take in one page of a walk; tells whether it was unchanged and settled, and so passed at once."""
+    cursor = cursor_of(work.sql, connection.name, walk.name)
+    no: int = cursor["walk_no"]
+    stamp = f"{work.world.stamp}{'?' if work.learning else ''}"
+    if since is None and _is_unchanged(work, connection.name, walk.name, position, page, no, stamp):
+        return True
+    records = [r for r in page.records if since is None or r.updated_at is None or r.updated_at >= since]
+    if since is None:
+        _free_page(work, connection.name, walk.name, position)
+    touched = absorb(work, connection, records, LIST, (walk.name, no, position if since is None else "since"))
+    settle_all(work, connection, touched)
+    if since is None:
+        _keep_page(work, connection, walk.name, position, page, no, stamp, touched)
+    _advance(work, cursor, page, records)
+    return False
+
+
+def _is_unchanged(work: Work, connection: str, walk: str, position: str, page: Page, walk_no: int, stamp: str) -> bool:
+    table = schema.pages
+    where = (table.c.connection == connection, table.c.walk == walk, table.c.position == position)
+    same = (table.c.digest == page.digest, table.c.settled == stamp)
+    changed = work.sql.execute(sa.update(table).where(*where, *same).values(walk_no=walk_no))
+    return changed.rowcount == 1
+
+
+def _free_page(work: Work, connection: str, walk: str, position: str) -> None:
+    """Records that stood on this page must prove their presence anew."""
+    table = schema.pages.c
+    where = (table.connection == connection, table.walk == walk, table.position == position)
+    work.sql.execute(sa.delete(schema.pages).where(*where))
+
+
+def _keep_page(
+    work: Work,
+    connection: Connection,
+    walk: str,
+    position: str,
+    page: Page,
+    walk_no: int,
+    stamp: str,
+    touched: dict[tuple[str, str], bool],
+) -> None:
+    rows = [work.tx.record(connection.name, Kind(kind), id_) for kind, id_ in touched]
+    settled = work.learning or all(row is None or row.settled == work.world.stamp for row in rows)
+    upsert(work.sql, schema.pages, [{
+        "connection": connection.name, "walk": walk, "position": position, "digest": page.digest, "walk_no": walk_no,
+        "settled": stamp if settled else None,
+    }])  # fmt: skip
+
+
+def cursor_of(connection: sa.Connection, name: str, walk: str) -> dict[str, Any]:
+    """A walk's row, made when it is first asked for."""
+    table = schema.cursors
+    where = (table.c.connection == name, table.c.walk == walk)
+    found = connection.execute(sa.select(table).where(*where)).mappings().one_or_none()
+    if found is None:
+        connection.execute(sa.insert(table).values(connection=name, walk=walk))
+        found = connection.execute(sa.select(table).where(*where)).mappings().one()
+    return dict(found)
+
+
+def _advance(work: Work, cursor: dict[str, Any], page: Page, records: list[Record]) -> None:
+    """The walk goes on behind this page."""
+    times = [record.updated_at for record in records if record.updated_at is not None]
+    known = cursor["high"]
+    high = max([*times, *([known] if isinstance(known, float) else [])], default=None)
+    table = schema.cursors
+    where = (table.c.connection == cursor["connection"], table.c.walk == cursor["walk"])
+    first = cursor["first_served_at"] if cursor["first_served_at"] is not None else page.served_at
+    work.sql.execute(sa.update(table).where(*where).values(token=page.next, high=high, first_served_at=first))
+
+
+def begin_walk(connection: sa.Connection, name: str, walk: Walk, now: float, *, sweep: bool, overlap_s: float) -> None:
+    """Start a walk, or leave one that is under way; a sweep takes the place of a poll."""
+    cursor = cursor_of(connection, name, walk.name)
+    if cursor["mode"] == "sweep" or (cursor["mode"] == "poll" and not sweep):
+        return
+    committed = cursor["cursor"]
+    incremental = not sweep and walk.since and isinstance(committed, float) and cursor["swept_at"] is not None
+    since = committed - overlap_s if incremental and isinstance(committed, float) else None
+    table = schema.cursors
+    where = (table.c.connection == name, table.c.walk == walk.name)
+    connection.execute(
+        sa.update(table).where(*where).values(
+            mode="poll" if since is not None else "sweep", walk_no=cursor["walk_no"] + 1,
+            token=None, since=since, started_at=now, high=None, first_served_at=None, pages=0, error=None,
+        )
+    )  # fmt: skip
+
+
+def abandon_walk(connection: sa.Connection, name: str, walk: str, why: str, retry_at: float) -> None:
+    """A walk that could not go on: what it told stays told, nothing is proven, and it begins again later."""
+    table = schema.cursors
+    where = (table.c.connection == name, table.c.walk == walk)
+    cursor = cursor_of(connection, name, walk)
+    due = {"sweep_due" if cursor["mode"] == "sweep" else "poll_due": retry_at}
+    connection.execute(sa.update(table).where(*where).values(mode="idle", token=None, error=why, **due))
+
+
+def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float) -> list[Ref]:
+    """The end is proven: move the cursor, and return the records of a sweep that were not told (read them by id)."""
+    cursor = cursor_of(work.sql, connection.name, walk.name)
+    swept = cursor["mode"] == "sweep"
+    absent = _absent(work, connection, walk, cursor["walk_no"]) if swept else []
+    now = work.tx.now
+    started = cursor["started_at"] if isinstance(cursor["started_at"], float) else now
+    values: dict[str, Any] = {
+        "mode": "idle", "token": None, "polled_at": started, "cursor": _moved(cursor), "error": None,
+        "poll_due": max(now, started + interval_s), "last_pages": pages if swept else cursor["last_pages"],
+    }  # fmt: skip
+    if swept:
+        values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
+    table = schema.cursors
+    where = (table.c.connection == connection.name, table.c.walk == walk.name)
+    work.sql.execute(sa.update(table).where(*where).values(values))
+    return absent
+
+
+def _moved(cursor: dict[str, Any]) -> object:
+    """The lesser of the greatest change time seen and the server's time at the walk's first answer; never back."""
+    seen, served, old = cursor["high"], cursor["first_served_at"], cursor["cursor"]
+    times = [time for time in (seen, served) if isinstance(time, float)]
+    if not times or not isinstance(seen, float):
+        return old
+    return max([min(times), *([old] if isinstance(old, float) else [])])
+
+
+def _absent(work: Work, connection: Connection, walk: Walk, walk_no: int) -> list[Ref]:
+    """Records of the walk's kinds that this sweep did not tell, neither themselves nor by an unchanged page."""
+    work.tx.flush()
+    record, page = schema.records.c, schema.pages.c
+    same_page = (page.connection == record.connection, page.walk == walk.name, page.position == record.page)
+    present = sa.exists().where(*same_page, page.walk_no == walk_no)
+    kinds = [kind.value for kind in walk.kinds if not connection.is_rows(kind)]
+    where = (record.connection == connection.name, record.kind.in_(kinds), sa.not_(record.gone))
+    statement = sa.select(record.kind, record.id).where(*where, record.walk_no != walk_no, sa.not_(present))
+    return [Ref(Kind(kind), id_) for kind, id_ in work.sql.execute(statement.order_by(record.kind, record.id))]
+
+
+def absorb_answer(work: Work, connection: Connection, ref: Ref, records: tuple[Record, ...]) -> None:
+    """Take in what a get told; an empty answer proves that the record is gone."""
+    touched = absorb(work, connection, records, GET)
+    if not any(record.ref == ref for record in records):
+        touched |= lose(work, connection, ref)
+    unmark(work.sql, connection.name, ref)
+    settle_all(work, connection, dict.fromkeys(touched, True))
+
+
+def unmark(connection: sa.Connection, name: str, ref: Ref) -> None:
+    """The record was read."""
+    table = schema.marks.c
+    where = (table.connection == name, table.kind == ref.kind.value, table.ref == ref.id)
+    connection.execute(sa.delete(schema.marks).where(*where))
+
+
+def lose(work: Work, connection: Connection, ref: Ref) -> dict[tuple[str, str], bool]:
+    """A record is gone: its links are held, never its counterpart deleted."""
+    if connection.facts.rows and ref.kind in {Kind.CANDIDATE, Kind.APPLICATION}:
+        person = people.lost_row(work, connection, ref.id)
+        touched = {(Kind.CANDIDATE.value, person.id): True} if person else {}
+        application = work.tx.record(connection.name, Kind.APPLICATION, ref.id)
+        return touched | _gone(work, application)
+    return _gone(work, work.tx.record(connection.name, ref.kind, ref.id))
+
+
+def _gone(work: Work, row: RecordRow | None) -> dict[tuple[str, str], bool]:
+    if row is None or row.gone:
+        return {}
+    row.gone, row.settled = True, None
+    work.tx.put_record(row)
+    note(work, row.connection, row.kind, row.id, "vanished")
+    return {(row.kind, row.id): True}
+
+
+def remerge(work: Work, connection: Connection, kind: Kind, id_: str) -> None:
+    """Merge a record's links again, as after a person's decision."""
+    for pair in work.world.pairs_of(connection.name, kind):
+        link = work.tx.link_at(pair.name, kind, pair.end_of(connection.name), id_)
+        if link is not None and link.left is not None and link.right is not None:
+            merge_link(work, pair, link)

@@ -1,0 +1,658 @@
+"""Intents become calls, one at a time, and what the systems answer becomes the bases.
+
+One intent is one non-GET call. It is durable before any byte leaves, it is sent once per claim, and afterwards its
+outcome is one of three: did, did not, unknown; an unknown one is looked up and never blindly repeated. An update reads
+its target first with both calls reserved in the budget together, so that no wait comes between reading and writing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+import tenacity
+
+from syncd import people, pull, schema
+from syncd.connector import Connector, Finds, Pipelines
+from syncd.errors import (
+    AuthFailed,
+    Gone,
+    OutcomeUnknown,
+    Rejected,
+    Stale,
+    SyncdError,
+    Taken,
+    Unavailable,
+)
+from syncd.limits import Priority
+from syncd.mapping import EMPTY, WORDED, digest_value
+from syncd.model import Draft, Fields, Kind, Parent, Record, Ref
+from syncd.reconcile import End
+from syncd.rows import IntentRow, LinkRow, RecordRow
+from syncd.settle import (
+    CREATE,
+    IN_FLIGHT,
+    ROWS,
+    Work,
+    delete_intent,
+    hold_intent,
+    mark,
+    note,
+    save_intent,
+    settle,
+    settle_children,
+    unsealed,
+)
+from syncd.setup import Connection
+from syncd.store import upsert
+
+CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
+LOOKS = 2  # look-ups without a trace before a create counts as not done
+PATIENCE = 4  # look-ups of an update that does not show before a person is asked
+
+_DELAYS = tenacity.wait_exponential(multiplier=2.0, min=2.0, max=600.0)
+
+
+def delay_s(tries: int, spread: float) -> float:
+    """Seconds until the next try: exponential, with a spread in [0, 1) so that many do not come at once."""
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = max(1, tries)
+    return float(_DELAYS(state)) * (0.5 + spread)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be sent, as decided within the transaction that made the intent ``sent``."""
+
+    intent: str
+    kind: Kind
+    draft: Draft | None = None
+    record: Record | None = None
+    fields: Fields = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An intent whose turn has come, with what must be known before the transaction that sends it."""
+
+    id: str
+    kind: Kind
+    ref: Ref | None
+    stage: str | None  # our word that is to be written
+    job: str | None  # whose pipeline has the words
+    looks_first: bool
+
+
+# --- claiming -------------------------------------------------------------------------------------------------------
+
+
+def load(work: Work, id_: str) -> IntentRow | None:
+    """An intent as it stands."""
+    found = work.sql.execute(sa.select(schema.intents).where(schema.intents.c.id == id_)).mappings().one_or_none()
+    return IntentRow(**found) if found else None
+
+
+def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
+    """Take an open intent up, if its target is free and its source was told recently; else put it off."""
+    intent = load(work, id_)
+    if intent is None or intent.state != "open" or intent.due > work.tx.now:
+        return None
+    busy = intent.ref is not None and _is_busy(work, intent)
+    if busy or not _is_fresh(work, intent, read_within_s):
+        intent.due = work.tx.now + (5.0 if busy else 20.0)
+        save_intent(work, intent)
+        return None
+    values = unsealed(work, intent)
+    fields_ = values.get("fields", {}) if intent.call == CREATE else values
+    kind, connection = Kind(intent.kind), work.world.connections[intent.connection]
+    ref = Ref(kind, intent.ref) if intent.ref else None
+    job = _job_at_target(work, intent)
+    exact = connection.terms[kind].facts.exact
+    return Claim(intent.id, kind, ref, fields_.get("stage"), job, exact and intent.call == CREATE)
+
+
+def _is_busy(work: Work, intent: IntentRow) -> bool:
+    table = schema.intents.c
+    where = (table.connection == intent.connection, table.kind == intent.kind, table.ref == intent.ref)
+    return work.sql.execute(sa.select(table.id).where(*where, table.state.in_(IN_FLIGHT))).first() is not None
+
+
+def _sources(work: Work, intent: IntentRow) -> list[RecordRow]:
+    """The records whose values an intent bears."""
+    found = []
+    for key in intent.wants:
+        link = work.tx.link(int(key)) if key != ROWS else None
+        if link is None:
+            continue
+        pair = work.world.pair(link.pair)
+        end = pair.end_of(intent.connection).other
+        row = work.tx.record(pair.at(end).name, Kind(link.kind), getattr(link, end) or "")
+        found += [row] if row is not None else []
+    return found
+
+
+def _is_fresh(work: Work, intent: IntentRow, read_within_s: float) -> bool:
+    """Whether each source was told recently, by itself or by a proven walk without it; one that was not is marked."""
+    fresh = True
+    for source in _sources(work, intent):
+        connection = work.world.connections[source.connection]
+        limit = work.tx.now - max(2 * connection.poll_s, read_within_s)
+        if max(source.told_at, _polled_at(work, connection, Kind(source.kind))) >= limit:
+            continue
+        fresh = False
+        for ref in sorted(set((source.speakers or {}).values()) or {source.id}):
+            mark(work, source.connection, Kind(source.kind), ref, "before_write", Priority.WRITE)
+    return fresh
+
+
+def _polled_at(work: Work, connection: Connection, kind: Kind) -> float:
+    walk = connection.walk_of(kind)
+    if walk is None:
+        return 0.0
+    table = schema.cursors.c
+    where = (table.connection == connection.name, table.walk == walk.name)
+    return work.sql.execute(sa.select(table.polled_at).where(*where)).scalar() or 0.0
+
+
+def _job_at_target(work: Work, intent: IntentRow) -> str | None:
+    """The job in whose pipeline an application's stage is written."""
+    if intent.kind != Kind.APPLICATION.value:
+        return None
+    if intent.ref is not None:
+        row = work.tx.record(intent.connection, Kind.APPLICATION, intent.ref)
+        return row.job if row else None
+    parents = _parents(work, intent)
+    return parents[Kind.JOB].id if parents and Kind.JOB in parents else None
+
+
+# --- creating -------------------------------------------------------------------------------------------------------
+
+
+def _create_link(work: Work, intent: IntentRow) -> LinkRow | None:
+    return work.tx.link(intent.link) if intent.link is not None else None
+
+
+def _parents(work: Work, intent: IntentRow) -> dict[Kind, Parent] | None:
+    """The parents of what is to be created, as the target knows them; None: one of them is not there (any more)."""
+    link = _create_link(work, intent)
+    if link is None:
+        return None
+    if link.kind != Kind.APPLICATION.value:
+        return {}
+    pair = work.world.pair(link.pair)
+    end = pair.end_of(intent.connection)
+    source = work.tx.record(pair.at(end.other).name, Kind.APPLICATION, getattr(link, end.other) or "")
+    if source is None or source.gone:
+        return None
+    parents: dict[Kind, Parent] = {}
+    for kind, id_ in ((Kind.JOB, source.job), (Kind.CANDIDATE, source.candidate)):
+        across = work.tx.link_at(pair.name, kind, end.other, id_) if id_ else None
+        target = getattr(across, end) if across else None
+        row = work.tx.record(intent.connection, kind, target) if target else None
+        if row is not None and not row.gone:
+            parents[kind] = Parent(row.id, row.source_id)
+    return parents if Kind.JOB in parents else None
+
+
+def _draft(work: Work, intent: IntentRow, word: str | None, values: dict[str, Any]) -> Draft | None:
+    """The draft of a create intent in the target's words."""
+    link, parents = _create_link(work, intent), _parents(work, intent)
+    if link is None or parents is None:
+        return None
+    connection = work.world.connections[intent.connection]
+    kind = Kind(intent.kind)
+    pair = work.world.pair(link.pair)
+    fields_ = _in_their_words(connection, values["fields"], word)
+    return Draft(
+        kind=kind,
+        fields=connection.vocabulary.write(kind, fields_),
+        parents=parents,
+        source_id=getattr(link, pair.end_of(intent.connection).other),
+        person=connection.vocabulary.write(Kind.CANDIDATE, values.get("person", {})),
+    )
+
+
+def _in_their_words(connection: Connection, fields_: Fields, word: str | None) -> dict[str, Any]:
+    """Our fields with their words for stage and status; ``word`` is the stage as resolved in the pipeline."""
+    out = dict(fields_)
+    if out.get("stage") is not None and word is not None:
+        out["stage"] = word
+    if out.get("status") is not None:
+        out["status"] = connection.vocabulary.words["status"].theirs(str(out["status"]))[0]
+    return out
+
+
+def send_create(work: Work, id_: str, word: str | None) -> Order | None:
+    """Make a create intent ``sent``: the transaction after which it goes out."""
+    intent = load(work, id_)
+    if intent is None or intent.state != "open":
+        return None
+    values = unsealed(work, intent)
+    draft = _draft(work, intent, word, values)
+    if draft is None:
+        drop_create(work, intent)
+        return None
+    _remember_defaults(work, intent, values)
+    _sent(work, intent, {**values, "word": word})
+    return Order(intent.id, draft.kind, draft=draft)
+
+
+def drop_create(work: Work, intent: IntentRow) -> None:
+    """What was to be created cannot be any more (a parent is gone): forget the intent and its link, read the source."""
+    links = [work.tx.link(int(key)) for key in intent.wants]
+    work.sql.execute(sa.delete(schema.intents).where(schema.intents.c.id == intent.id))
+    for link in links:
+        if link is not None and (link.left is None or link.right is None):
+            pair = work.world.pair(link.pair)
+            end = End.LEFT if link.left is not None else End.RIGHT
+            ref = getattr(link, end)
+            work.tx.drop_link(link)
+            mark(work, pair.at(end).name, Kind(link.kind), ref, "dropped", Priority.READ)
+
+
+def _remember_defaults(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
+    """Digests of every default ever sent, so that it never reads as a value."""
+    sent = {**values.get("person", {}), **values.get("fields", {})}
+    rows = [
+        {"connection": intent.connection, "field": name, "digest": digest_value(name, sent[name], work.world.digest)}
+        for name in values.get("defaulted", ())
+    ]
+    upsert(work.sql, schema.defaults, rows)
+
+
+def _sent(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
+    intent.state, intent.sent_at, intent.looks = "sent", work.tx.now, 0
+    intent.tries += 1
+    intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
+    save_intent(work, intent)
+    names = sorted({name for part in intent.wants.values() for name in part})
+    note(work, intent.connection, intent.kind, intent.ref or "", "sent", link=intent.link, fields=names,
+         detail=intent.call)  # fmt: skip
+
+
+def _sent_values(work: Work, intent: IntentRow) -> dict[str, Any]:
+    return dict(work.world.unseal(intent.sent_values, f"{intent.id}/sent")) if intent.sent_values else {}
+
+
+def adopt(work: Work, id_: str, records: tuple[Record, ...], *, ours: bool) -> None:
+    """A create is known to have taken effect (``ours``), or its likeness was found: fill the link's empty end.
+
+    What the create bore gets bases; what it could not bear has none and is planned as an update at once.
+    """
+    intent = load(work, id_)
+    link = _create_link(work, intent) if intent else None
+    if intent is None or link is None:
+        return
+    connection = work.world.connections[intent.connection]
+    touched = pull.absorb(work, connection, records, pull.GET)
+    born = {record.ref.kind: record for record in reversed(records)}
+    values = _sent_values(work, intent) if ours else {}
+    done = []
+    for key, part in sorted(intent.wants.items(), key=lambda item: int(item[0])):
+        own = work.tx.link(int(key))
+        record = born.get(Kind(own.kind)) if own else None
+        if own is None or record is None:
+            continue
+        if _fill(work, intent, own, record, part, values):
+            done.append(own)
+    if not any(own.id == link.id for own in done):
+        hold_intent(work, intent, "duplicate", "its likeness is linked to another record")
+        return
+    delete_intent(work, intent)
+    for own in done:
+        settle_children(work, work.world.pair(own.pair), own)
+    pull.settle_all(work, connection, dict.fromkeys(touched, True))
+
+
+def _fill(
+    work: Work, intent: IntentRow, link: LinkRow, record: Record, part: dict[str, list[str]], values: dict[str, Any]
+) -> bool:
+    pair = work.world.pair(link.pair)
+    end, connection = pair.end_of(intent.connection), work.world.connections[intent.connection]
+    kind = Kind(link.kind)
+    id_ = record.ref.id
+    if connection.is_rows(kind):
+        id_ = people.person_of(work, connection, id_) or id_
+    present = work.tx.link_at(pair.name, kind, end, id_)
+    if present is not None and present.id != link.id:
+        return False
+    setattr(link, end, id_)
+    row = work.tx.record(connection.name, kind, id_)
+    if row is not None and values:
+        defaulted = set(values.get("defaulted", ())) & set(part)
+        row.defaulted = sorted({*(row.defaulted or ()), *defaulted}) or None
+        for name in defaulted:
+            row.seen.pop(name, None)
+        row.written_at = work.tx.now
+        work.tx.put_record(row)
+        _first_bases(work, connection, link, end, row, part, values, skip=defaulted)
+    work.tx.put_link(link)
+    note(work, connection.name, kind.value, id_, "created" if values else "adopted", link=link.id, fields=sorted(part))
+    return True
+
+
+def _first_bases(
+    work: Work,
+    connection: Connection,
+    link: LinkRow,
+    end: End,
+    row: RecordRow,
+    part: dict[str, list[str]],
+    values: dict[str, Any],
+    *,
+    skip: set[str],
+) -> None:
+    terms = connection.terms[Kind(link.kind)]
+    here: dict[str, str] = getattr(link, f"{end}_base")
+    there: dict[str, str] = getattr(link, f"{end.other}_base")
+    for name, (wanted, source) in part.items():
+        if name in skip or not source:
+            continue
+        told = row.seen.get(name)
+        sent = _sent_digest(name, wanted, values.get("word"), connection)
+        if told is None and name not in terms.untold:
+            continue
+        known = values.get("answered", True) and name not in WORDED
+        here[name] = told if known and told is not None else sent
+        there[name] = source
+    for name in work.world.pair(link.pair).fields[Kind(link.kind)] - set(part) - skip:
+        if name in row.seen:  # not borne: the source's value is a change from nothing, an update at once
+            here[name] = row.seen[name] if values.get("answered", True) else _at_birth(work, connection, link, name)
+            there[name] = EMPTY
+
+
+def _at_birth(work: Work, connection: Connection, link: LinkRow, name: str) -> str:
+    """The digest of what a field holds at birth: told unlike it, somebody has edited it since."""
+    kind = Kind(link.kind)
+    theirs = connection.vocabulary.fields[kind].get(name, "")
+    value = connection.terms[kind].facts.born.get(theirs)
+    return digest_value(name, value, work.world.digest)
+
+
+def _sent_digest(name: str, wanted: str, word: str | None, connection: Connection) -> str:
+    """The digest of what was sent: a worded field's word at the target."""
+    if name not in WORDED or wanted == EMPTY:
+        return wanted
+    if name == "stage" and word is not None:
+        return f"={word}"
+    choices = connection.vocabulary.words[name].theirs(wanted[1:])
+    return f"={choices[0]}" if choices else wanted
+
+
+# --- updating -------------------------------------------------------------------------------------------------------
+
+
+def send_update(work: Work, id_: str, records: tuple[Record, ...], word: str | None) -> Order | None:
+    """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``."""
+    intent = load(work, id_)
+    if intent is None or intent.ref is None:
+        return None
+    connection, ref = work.world.connections[intent.connection], Ref(Kind(intent.kind), intent.ref)
+    pull.absorb_answer(work, connection, ref, records)
+    work.tx.flush()
+    intent = load(work, id_)
+    record = next((record for record in records if record.ref == ref), None)
+    if intent is None or intent.state != "open" or record is None:
+        return None
+    told = _told(work, connection, ref)
+    wanted = {name for part in intent.wants.values() for name in part}
+    values = {name: value for name, value in unsealed(work, intent).items() if name in wanted}
+    intent.expected = {name: told.get(name, EMPTY) for name in values}
+    intent.expected_version = record.version
+    _sent(work, intent, {"fields": values, "word": word})
+    theirs = connection.vocabulary.write(ref.kind, _in_their_words(connection, values, word))
+    return Order(intent.id, ref.kind, record=record, fields=theirs)
+
+
+def _told(work: Work, connection: Connection, ref: Ref) -> dict[str, str]:
+    """What a record (of a person: that row) told last."""
+    if connection.is_rows(ref.kind):
+        member = work.tx.member(connection.name, ref.id)
+        return member.seen if member else {}
+    row = work.tx.record(connection.name, ref.kind, ref.id)
+    return row.seen if row else {}
+
+
+def confirm(work: Work, id_: str, record: Record | None, *, known: bool) -> None:
+    """What the system tells after an update becomes the base, field by field.
+
+    ``known``: the write is known to have been taken. Nothing told yet, or told as before: the intent is looked at
+    again later. A stage or status, and any field of an unknown outcome, that is told unlike it was sent is somebody's
+    edit: the base is what was sent, and the merge does the rest.
+    """
+    intent = load(work, id_)
+    if intent is None or intent.ref is None:
+        return
+    connection, ref = work.world.connections[intent.connection], Ref(Kind(intent.kind), intent.ref)
+    if record is None:
+        _look_again(work, intent, "accepted", connection.facts.visible_s)
+        return
+    touched = pull.absorb(work, connection, (record,), pull.GET)
+    told, sent = _told(work, connection, ref), _sent_values(work, intent)
+    pending = _pending(connection, intent, told, sent)
+    if pending and not _give_up(work, connection, intent, record, known=known):
+        return
+    for key, part in intent.wants.items():
+        _confirm_part(work, connection, intent, key, part, told, sent, known=known)
+    _note_written(work, connection, ref)
+    delete_intent(work, intent)
+    names = sorted({name for part in intent.wants.values() for name in part})
+    note(work, connection.name, intent.kind, ref.id, "written", fields=names, detail=intent.call)
+    _settle_after(work, connection, intent, touched)
+
+
+def _settle_after(work: Work, connection: Connection, intent: IntentRow, touched: dict[tuple[str, str], bool]) -> None:
+    """The other links of the record, and the sources, are merged in the same transaction: a move goes on at once."""
+    pull.settle_all(work, connection, dict.fromkeys(touched, True))
+    for source in _sources(work, intent):
+        settle(work, source.connection, Kind(source.kind), source.id)
+
+
+def _pending(connection: Connection, intent: IntentRow, told: Fields, sent: dict[str, Any]) -> set[str]:
+    """Fields that are told as they were before the write, though something else was sent."""
+    terms = connection.terms[Kind(intent.kind)]
+    before = intent.expected or {}
+    names = {name for part in intent.wants.values() for name in part} - terms.untold
+    return {
+        name
+        for name in names
+        if told.get(name, EMPTY) == before.get(name, EMPTY) != _digest_sent(intent, name, sent, connection)
+    }
+
+
+def _digest_sent(intent: IntentRow, name: str, sent: dict[str, Any], connection: Connection) -> str:
+    wanted = next(part[name][0] for part in intent.wants.values() if name in part)
+    return _sent_digest(name, wanted, sent.get("word"), connection)
+
+
+def _give_up(work: Work, connection: Connection, intent: IntentRow, record: Record, *, known: bool) -> bool:
+    """What to do with a write that does not show: wait, send again where it surely did not happen, or ask a person.
+
+    Never true for now: a write that does not show confirms nothing.
+    """
+    if intent.looks < PATIENCE - 1 and (known or intent.looks < 1):
+        _look_again(work, intent, "accepted" if known else "unknown", connection.facts.visible_s)
+        return False
+    if known:
+        hold_intent(work, intent, "not_taken")
+    elif record.version is not None and record.version == intent.expected_version:
+        reopen(work, intent, "did_not")
+    else:
+        hold_intent(work, intent, "unknown_outcome")
+    return False
+
+
+def _look_again(work: Work, intent: IntentRow, state: str, wait_s: float) -> None:
+    intent.state, intent.looks, intent.due = state, intent.looks + 1, work.tx.now + max(1.0, wait_s)
+    save_intent(work, intent)
+
+
+def reopen(work: Work, intent: IntentRow, why: str, wait_s: float = 0.0) -> None:
+    """A write that did not happen is open again."""
+    intent.state, intent.due, intent.sent_values = "open", work.tx.now + wait_s, None
+    save_intent(work, intent)
+    note(work, intent.connection, intent.kind, intent.ref or "", why, link=intent.link)
+
+
+def _confirm_part(
+    work: Work,
+    connection: Connection,
+    intent: IntentRow,
+    key: str,
+    part: dict[str, list[str]],
+    told: Fields,
+    sent: dict[str, Any],
+    *,
+    known: bool,
+) -> None:
+    kind, ref = Kind(intent.kind), intent.ref or ""
+    if connection.is_rows(kind):
+        for name in part:
+            people.wrote_row(work, connection, ref, name)
+    link = work.tx.link(int(key)) if key != ROWS else None
+    if link is None:
+        return
+    pair = work.world.pair(link.pair)
+    end = pair.end_of(connection.name)
+    here: dict[str, str] = getattr(link, f"{end}_base")
+    there: dict[str, str] = getattr(link, f"{end.other}_base")
+    flags = {f"={word}" for word in connection.terms[kind].facts.flags}
+    for name, (_, source) in part.items():
+        now, digest = told.get(name), _digest_sent(intent, name, sent, connection)
+        before = (intent.expected or {}).get(name)
+        if before in flags and digest not in flags and now != digest and isinstance(now, str):
+            here[name] = now  # the flag is off and shows the stage beneath; the move itself is the next intent
+            continue
+        is_text = name not in WORDED and known and isinstance(now, str)
+        here[name] = str(now) if is_text else digest
+        there[name] = source
+    work.tx.put_link(link)
+
+
+def _note_written(work: Work, connection: Connection, ref: Ref) -> None:
+    kind = Kind.APPLICATION if connection.is_rows(ref.kind) else ref.kind
+    row = work.tx.record(connection.name, kind, ref.id)
+    if row is not None:
+        row.written_at = work.tx.now
+        work.tx.put_record(row)
+
+
+# --- failing --------------------------------------------------------------------------------------------------------
+
+
+def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
+    """What an error says about an intent that was sent (or was about to be)."""
+    intent = load(work, id_)
+    if intent is None:
+        return
+    connection = work.world.connections[intent.connection]
+    if isinstance(error, OutcomeUnknown):
+        intent.state = "unknown"
+        intent.due = work.tx.now + max(1.0, connection.facts.visible_s)
+        save_intent(work, intent)
+        note(work, intent.connection, intent.kind, intent.ref or "", "unknown", link=intent.link, detail=intent.call)
+    elif isinstance(error, Taken) and intent.call == CREATE:
+        intent.state, intent.due, intent.reason = "unknown", work.tx.now, "taken"
+        save_intent(work, intent)
+    elif isinstance(error, Rejected | Taken):
+        hold_intent(work, intent, "rejected", str(error))
+    elif isinstance(error, Gone | Stale):
+        reopen(work, intent, "stale", 1.0)
+        if intent.ref is not None:
+            mark(work, intent.connection, Kind(intent.kind), intent.ref, "stale", Priority.WRITE)
+        elif intent.tries >= PATIENCE:
+            hold_intent(work, intent, "parent_gone", str(error))
+    elif isinstance(error, AuthFailed):
+        reopen(work, intent, "refused", 60.0)
+    else:
+        wait_s = error.retry_after_s if isinstance(error, Unavailable) else None
+        reopen(work, intent, "did_not", delay_s(intent.tries, spread) if wait_s is None else wait_s)
+
+
+def recover(connection: sa.Connection, now: float, grace_s: float) -> int:
+    """At start: whatever was sent when the last process ended has an unknown outcome. How many."""
+    table = schema.intents
+    due = sa.case((table.c.sent_at + grace_s > now, table.c.sent_at + grace_s), else_=now)
+    return connection.execute(
+        sa.update(table).where(table.c.state == "sent").values(state="unknown", due=due)
+    ).rowcount  # fmt: skip
+
+
+def not_found(work: Work, id_: str) -> None:
+    """A look-up found no trace of a create. Twice without one, and it did not happen."""
+    intent = load(work, id_)
+    if intent is None or intent.state not in IN_FLIGHT:
+        return
+    connection = work.world.connections[intent.connection]
+    if intent.reason == "taken" and intent.looks + 1 >= LOOKS:
+        intent.reason = None
+        hold_intent(work, intent, "taken_but_not_found")
+    elif intent.looks + 1 >= LOOKS:
+        intent.looks = 0
+        reopen(work, intent, "did_not", 1.0)
+    else:
+        _look_again(work, intent, intent.state, connection.facts.visible_s)
+
+
+def found(work: Work, id_: str, records: tuple[Record, ...]) -> None:
+    """A look-up found what a create made: adopt the oldest; more than one is held for a person."""
+    intent = load(work, id_)
+    if intent is None:
+        return
+    kind = Kind(intent.kind)
+    own = sorted((r for r in records if r.ref.kind is kind), key=lambda r: (r.created_at or 0.0, r.ref.id))
+    if not own:
+        not_found(work, id_)
+        return
+    chosen = (own[0], *_belonging(own[0], records))
+    if intent.sent_values is not None and intent.reason != "taken":
+        values = {**_sent_values(work, intent), "answered": False}
+        intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
+        save_intent(work, intent)
+    adopt(work, id_, chosen, ours=intent.reason != "taken")
+    connection = work.world.connections[intent.connection]
+    others = pull.absorb(work, connection, [r for r in records if r not in chosen], pull.GET)
+    pull.settle_all(work, connection, dict.fromkeys(others, True))
+
+
+def _belonging(record: Record, records: tuple[Record, ...]) -> list[Record]:
+    """What was told together with a record: its person."""
+    person = record.parents.get(Kind.CANDIDATE)
+    return [r for r in records if r.ref.kind is Kind.CANDIDATE and r.ref.id == person]
+
+
+def lookup_of(work: Work, id_: str) -> tuple[IntentRow, Draft | None] | None:
+    """What is needed to look up an intent's outcome: itself, and the draft of a create as it was sent."""
+    intent = load(work, id_)
+    if intent is None or intent.state not in IN_FLIGHT or intent.due > work.tx.now:
+        return None
+    if intent.call != CREATE:
+        return intent, None
+    values = _sent_values(work, intent)
+    draft = _draft(work, intent, values.get("word"), values)
+    if draft is None:
+        hold_intent(work, intent, "unknown_outcome", "a parent is gone")
+        return None
+    return intent, draft
+
+
+# --- the words of a pipeline ----------------------------------------------------------------------------------------
+
+
+async def word_in_pipeline(
+    connector: Connector, connection: Connection, kind: Kind, ours: str | None, job: str | None
+) -> str | None:
+    """Their word for one of our stages: the first that this job's pipeline has. Raises ``Rejected`` if it has none."""
+    if kind is not Kind.APPLICATION or ours is None:
+        return None
+    choices = connection.vocabulary.words["stage"].theirs(ours)
+    if isinstance(connector, Pipelines) and job is not None:
+        pipeline = {*await connector.stages(Ref(Kind.JOB, job)), *connection.terms[kind].facts.flags}
+        choices = tuple(word for word in choices if word in pipeline)
+    if not choices:
+        raise Rejected(f"no stage of this job's pipeline stands for {ours!r}")
+    return choices[0]
+
+
+async def look_up(connector: Connector, draft: Draft, since: float) -> tuple[Record, ...]:
+    """Whether the system knows what a draft describes."""
+    return await connector.find(draft, since) if isinstance(connector, Finds) else ()

@@ -1,0 +1,99 @@
+"""Rows of the store as plain objects. Pure: the tables themselves are ``syncd.schema``'s."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+Digests = dict[str, str]
+
+
+@dataclass(slots=True)
+class RecordRow:
+    """A row of ``records``."""
+
+    connection: str
+    kind: str
+    id: str
+    told_at: float
+    job: str | None = None
+    candidate: str | None = None
+    source_id: str | None = None
+    key: str | None = None
+    title_key: str | None = None
+    seen: Digests = field(default_factory=dict)
+    speakers: dict[str, str] | None = None
+    version: str | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+    written_at: float | None = None
+    read_at: float | None = None
+    walk: str | None = None
+    walk_no: int = 0
+    page: str | None = None
+    gone: bool = False
+    settled: str | None = None
+    defaulted: list[str] | None = None
+    traits: list[str] | None = None
+    department: str | None = None
+    url: str | None = None
+
+
+@dataclass(slots=True)
+class MemberRow:
+    """A row of ``members``: one candidate row of a person."""
+
+    connection: str
+    row: str
+    person: str
+    seen: Digests = field(default_factory=dict)
+    base: Digests = field(default_factory=dict)
+    created_at: float | None = None
+    gone: bool = False
+    frozen: bool = False
+
+
+@dataclass(slots=True)
+class LinkRow:
+    """A row of ``links``: these two records are the same thing; an empty end is being created."""
+
+    id: int
+    pair: str
+    kind: str
+    left: str | None
+    right: str | None
+    left_base: Digests
+    right_base: Digests
+    decided: dict[str, list[str | None]] | None
+    how: str
+    made_at: float
+
+
+@dataclass(slots=True)
+class IntentRow:
+    """A row of ``intents``: one call that is to be made. See ``syncd.schema``."""
+
+    id: str
+    connection: str
+    kind: str
+    ref: str | None
+    call: str
+    state: str
+    link: int | None
+    wants: dict[str, dict[str, list[str]]]
+    sealed: bytes | None
+    source: str | None
+    told_at: float
+    priority: int
+    made_at: float
+    due: float
+    sent_values: bytes | None = None
+    expected: Digests | None = None
+    expected_version: str | None = None
+    tries: int = 0
+    looks: int = 0
+    sent_at: float | None = None
+    reason: str | None = None
+
+
+def as_row(row: Any) -> dict[str, Any]:
+    """A row object as a mapping of columns."""
+    return {item.name: getattr(row, item.name) for item in fields(row)}

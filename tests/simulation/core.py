@@ -1,0 +1,585 @@
+"""The core under deterministic simulation: memory systems, stepped clock, people, faults, crashes, and the judges.
+
+One hub whose people are sets of rows and two spokes, as the real systems force it. A seed draws the world, what people
+do to it and when, which faults there are and when the process dies. The judges read the servers' own logs.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem
+from syncd import schema
+from syncd.clock import SteppedClock, run_stepped
+from syncd.cycle import Engine, Lane, left_to_do
+from syncd.limits import Priority
+from syncd.mapping import build, canonical
+from syncd.model import Kind, Ref
+from syncd.reconcile import End
+from syncd.setup import Connection, Pair, World
+from syncd.store import Store, open_engine
+
+START = 1_800_000_000.0
+POLL_S = 60.0
+SWEEP_S = 300.0
+DAY_S = 900.0  # how long people work
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class NoRoad:
+    """Calls without limits."""
+
+    @contextlib.contextmanager
+    def calling(self, priority: Priority) -> Iterator[None]:
+        yield
+
+    @contextlib.asynccontextmanager
+    async def reserved(self, calls: int, priority: Priority) -> Any:
+        yield
+
+
+def digest(name: str, text: str) -> str:
+    return f"{hash_of(name + '/' + text):016x}"
+
+
+def hash_of(text: str) -> int:
+    import hashlib
+
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def seal(values: Mapping[str, Any], about: str) -> bytes:
+    return orjson.dumps([about, values])
+
+
+def unseal(sealed: bytes, about: str) -> dict[str, object]:
+    named, values = orjson.loads(sealed)
+    assert named == about
+    return values
+
+
+@dataclass
+class Faults:
+    """Which faults a seed has, and how often each call meets one."""
+
+    kinds: tuple[str, ...]
+    share: float
+    rng: random.Random
+    on: bool = True
+    fired: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, method: str, what: str) -> str | None:
+        if not self.on or not self.kinds or self.rng.random() >= self.share:
+            return None
+        kind = self.rng.choice(self.kinds)
+        self.fired[kind] = self.fired.get(kind, 0) + 1
+        return kind
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run may be told besides its seed; ``crash_at``: die at the n-th moment (commit or call) of the run."""
+
+    crash_at: int | None = None
+    crash_share: float = 0.0
+    faults: tuple[str, ...] | None = None
+    people: bool = True
+    minutes: float = DAY_S / 60
+
+
+class Simulation:
+    """One seed, from its world to its verdict."""
+
+    def __init__(self, seed: int, options: Options | None = None) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.options = options or Options()
+        self.clock = SteppedClock(START, frozen=True)
+        versions = self.rng.random() < 0.8
+        self.hub = MemorySystem("rows", self.clock, prefix="h", versions=versions)
+        self.plain = MemorySystem("plain", self.clock, prefix="p", versions=versions)
+        self.newborn = MemorySystem("newborn", self.clock, prefix="n", versions=versions)
+        self.systems = {"hub": self.hub, "plain": self.plain, "newborn": self.newborn}
+        self.moments = 0
+        self.crashes = 0
+        self.crashing = False
+        self.violations: list[str] = []
+        self.faults = self._draw_faults()
+        self.one_way = self.rng.random() < 0.2
+        self.world = self._world()
+        self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
+        schema.metadata.create_all(self.store.engine)
+        self.store.around = self._moment
+        for system in self.systems.values():
+            system.fault = self.faults
+            system.crash = self._moment
+        self._population()
+
+    def _draw_faults(self) -> Faults:
+        quiet = self.rng.random() < 0.25
+        kinds = tuple(f for f in MemorySystem.FAULTS if self.rng.random() < 0.4)
+        if self.options.faults is not None:
+            kinds, quiet = self.options.faults, False
+        return Faults(() if quiet else kinds, self.rng.choice((0.02, 0.1, 0.3)), random.Random(self.rng.random()))
+
+    def _world(self) -> World:
+        vocabulary = build(MAPPING, {}, "memory")
+        made = {
+            name: Connection(name, system.facts, vocabulary, poll_s=POLL_S, sweep_s=SWEEP_S, overlap_s=5.0)
+            for name, system in self.systems.items()
+        }
+        both = frozenset(End)
+        right = frozenset({End.RIGHT})
+        flows = {Kind.JOB: right, Kind.CANDIDATE: right if self.one_way else both, Kind.APPLICATION: both}
+        pairs = tuple(Pair(f"to_{name}", made["hub"], made[name], flows) for name in ("plain", "newborn"))
+        return World(made, pairs, digest, seal, unseal, stamp=f"seed{self.seed}")
+
+    # people
+
+    def _population(self) -> None:
+        rng = self.rng
+        for number in range(rng.randint(1, 3)):
+            self.add_job(number)
+        for number in range(rng.randint(2, 6)):
+            self.apply(f"Person {number}", f"p{number}@example.com", rng.choice(list(self.systems)))
+        if rng.random() < 0.6:
+            self._same_person_elsewhere()
+
+    def add_job(self, number: int) -> None:
+        fields = {"title": f"Job {number}", "code": f"J{number}", "status": "open"}
+        self.hub.add(Kind.JOB, fields)
+        for spoke in (self.plain, self.newborn):
+            if self.rng.random() < 0.4:
+                spoke.add(Kind.JOB, {**fields, "code": fields["code"] if self.rng.random() < 0.5 else None})
+
+    def apply(self, name: str, email: str, where: str, job: str | None = None) -> None:
+        system = self.systems[where]
+        jobs = system.of(Kind.JOB)
+        person = {"name": name, "email": email, "phone": self.phone() if self.rng.random() < 0.7 else None}
+        if not jobs:
+            return
+        chosen = job or self.rng.choice(jobs).ref.id
+        stage = self.rng.choice(["New", "New", "Screen", "Talk"])
+        if system.facts.rows:
+            system.add(Kind.APPLICATION, {**person, "stage": stage}, parents={Kind.JOB: chosen})
+        else:
+            id_ = system.add(Kind.CANDIDATE, person)
+            parents = {Kind.JOB: chosen, Kind.CANDIDATE: id_}
+            system.add(Kind.APPLICATION, {"stage": stage}, parents=parents)
+
+    def _same_person_elsewhere(self) -> None:
+        for thing in list(self.hub.of(Kind.APPLICATION)):
+            title = self.hub.things[Ref(Kind.JOB, thing.parents[Kind.JOB])].fields["title"]
+            twins = [job for job in self.plain.of(Kind.JOB) if job.fields["title"] == title]
+            known = {str(t.fields["email"]) for t in self.plain.of(Kind.CANDIDATE)}
+            if twins and str(thing.fields["email"]) not in known and self.rng.random() < 0.5:
+                self.apply(str(thing.fields["name"]), str(thing.fields["email"]).upper(), "plain", twins[0].ref.id)
+
+    def phone(self) -> str:
+        return f"+1202555{self.rng.randrange(10_000):04d}"
+
+    def act(self) -> None:
+        """A person does one thing somewhere."""
+        acts: list[Callable[[], None]] = [self._edit, self._edit, self._move, self._move, self._move, self._aba,
+                                          self._both_sides, self._comment, self._apply_again, self._newcomer]  # fmt: skip
+        self.rng.choice(acts)()
+
+    def _any(self, kind: Kind, where: MemorySystem | None = None) -> tuple[MemorySystem, Ref] | None:
+        system = where or self.rng.choice(list(self.systems.values()))
+        listed = Kind.APPLICATION if system.facts.rows and kind is Kind.CANDIDATE else kind
+        things = system.of(listed)
+        return (system, self.rng.choice(things).ref) if things else None
+
+    def _edit(self) -> None:
+        found = self._any(Kind.CANDIDATE, self.hub if self.one_way else None)
+        if found is not None:
+            system, ref = found
+            if self.rng.random() < 0.8:
+                system.edit(ref, {"phone": self.phone()})
+            else:
+                system.edit(ref, {"name": f"Name {self.rng.randrange(1000)}"})
+
+    def _move(self) -> None:
+        found = self._any(Kind.APPLICATION)
+        if found is not None:
+            system, ref = found
+            system.edit(ref, {"stage": self.rng.choice(list(WORDS))})
+
+    def _aba(self) -> None:
+        found = self._any(Kind.APPLICATION)
+        if found is not None:
+            system, ref = found
+            before = system.things[ref].fields["stage"]
+            system.edit(ref, {"stage": self.rng.choice(list(WORDS))})
+            wait = self.rng.choice([0.02, 0.2, 1.0, 30.0, 90.0])
+            self.later(wait, lambda: ref in system.things and system.edit(ref, {"stage": before}))
+
+    def _both_sides(self) -> None:
+        found = self._any(Kind.APPLICATION)
+        if found is None:
+            return
+        system, ref = found
+        who = self.identity(system, ref)
+        system.edit(ref, {"stage": self.rng.choice(list(WORDS))})
+        for other in self.systems.values():
+            for thing in other.of(Kind.APPLICATION):
+                if other is not system and self.identity(other, thing.ref) == who and self.rng.random() < 0.7:
+                    other.edit(thing.ref, {"stage": self.rng.choice(list(WORDS))})
+
+    def _comment(self) -> None:
+        found = self._any(Kind.APPLICATION, self.hub)
+        if found is not None:
+            self.hub.touch(found[1])
+
+    def _apply_again(self) -> None:
+        found = self._any(Kind.APPLICATION, self.hub)
+        if found is None:
+            return
+        row = self.hub.things[found[1]]
+        taken = {t.parents[Kind.JOB] for t in self.hub.of(Kind.APPLICATION) if same_mail(t, row)}
+        free = [job.ref.id for job in self.hub.of(Kind.JOB) if job.ref.id not in taken]
+        if free:
+            fields = {**{n: row.fields[n] for n in ("name", "email", "phone")}, "stage": "New"}
+            self.hub.add(Kind.APPLICATION, fields, parents={Kind.JOB: self.rng.choice(free)})
+
+    def _newcomer(self) -> None:
+        number = self.rng.randrange(10_000, 99_999)
+        self.apply(f"Person {number}", f"p{number}@example.com", self.rng.choice(list(self.systems)))
+
+    def later(self, wait_s: float, act: Callable[[], Any]) -> None:
+        async def then() -> None:
+            await self.clock.sleep_until(self.clock.now() + wait_s)
+            act()
+
+        self._tasks.append(asyncio.ensure_future(then()))
+
+    # crashes
+
+    def _moment(self, moment: str) -> None:
+        """A commit or a call begins or ends; here the process may die."""
+        self.moments += 1
+        if moment == "before_call":
+            return
+        dies = self.crashing and self.rng.random() < self.options.crash_share
+        if dies or self.moments == self.options.crash_at:
+            self.crashes += 1
+            raise Crash(moment)
+
+    # the run
+
+    def run(self) -> "Simulation":
+        """Play the seed; violations are collected in ``violations``."""
+        run_stepped(self.clock, self._main())
+        return self
+
+    async def _main(self) -> None:
+        self._tasks: list[asyncio.Future[Any]] = []
+        await self._first_look()
+        self.crashing = True
+        people = asyncio.ensure_future(self._people())
+        await self._serve_until(self.clock.now() + self.options.minutes * 60)
+        await people
+        await asyncio.gather(*self._tasks)
+        self.crashing, self.faults.on = False, False
+        await self._serve_until(self.clock.now() + 2 * SWEEP_S + 4 * POLL_S)
+        judge_safety(self)
+        await self._judge_convergence()
+        await self._judge_quiet()
+
+    async def _people(self) -> None:
+        end = self.clock.now() + self.options.minutes * 60
+        while self.options.people and self.clock.now() < end:
+            await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 90.0]))
+            self.act()
+
+    def engine(self) -> Engine:
+        lanes = {
+            name: Lane(self.world.connections[name], MemoryConnector(system), NoRoad())
+            for name, system in self.systems.items()
+        }
+        return Engine(self.world, self.store, self.clock, random.Random(self.rng.random()), lanes)
+
+    async def _first_look(self) -> None:
+        while True:
+            engine = self.engine()
+            try:
+                await engine.begin()
+                await engine.learn()
+            except Crash:
+                continue
+            return
+
+    async def _serve_until(self, end: float) -> None:
+        while self.clock.now() < end:
+            engine = self.engine()
+            engine.scheduled = True
+            try:
+                await engine.begin()
+                await self._drive(engine, end)
+            except Crash:
+                await self.clock.sleep_until(self.clock.now() + 1.0)
+
+    async def _drive(self, engine: Engine, end: float) -> None:
+        drives = [asyncio.ensure_future(engine.drive(lane)) for lane in engine.lanes.values()]
+        over = asyncio.ensure_future(self.clock.sleep_until(end))
+        try:
+            done, _ = await asyncio.wait({over, *drives}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (over, *drives):
+                task.cancel()
+            await asyncio.gather(over, *drives, return_exceptions=True)
+
+    # judging
+
+    def identity(self, system: MemorySystem, ref: Ref) -> tuple[str, ...]:
+        """Who or what a record is, whatever the system: a job's title, a person's mail, both for an application."""
+        thing = system.things[ref]
+        if ref.kind is Kind.JOB:
+            return (str(thing.fields["title"]),)
+        if ref.kind is Kind.CANDIDATE:
+            return (canonical("email", thing.fields["email"]),)
+        job = system.things.get(Ref(Kind.JOB, thing.parents[Kind.JOB]))
+        person = thing if system.facts.rows else system.things.get(Ref(Kind.CANDIDATE, thing.parents[Kind.CANDIDATE]))
+        title = str(job.fields["title"]) if job else "?"
+        return (canonical("email", person.fields["email"]) if person else "?", title)
+
+    def by_identity(self, system: MemorySystem, kind: Kind) -> dict[tuple[str, ...], list[Ref]]:
+        """The records of a kind by who they are; a row is a person as well."""
+        found: dict[tuple[str, ...], list[Ref]] = {}
+        listed = Kind.APPLICATION if system.facts.rows and kind is Kind.CANDIDATE else kind
+        for thing in system.of(listed):
+            who = self.identity(system, thing.ref)
+            found.setdefault(who[:1] if kind is Kind.CANDIDATE else who, []).append(thing.ref)
+        return found
+
+    def holds(self) -> list[Any]:
+        with self.store.engine.connect() as connection:
+            return list(connection.execute(sa.select(schema.holds)))
+
+    def held_refs(self) -> set[tuple[str, str, str, str]]:
+        """(connection, kind, id, field) of everything that waits for a person, both ends of a held link."""
+        held = set()
+        with self.store.engine.connect() as connection:
+            links = {link.id: link for link in connection.execute(sa.select(schema.links))}
+        for hold in self.holds():
+            names = hold.field.split() or [""]
+            for name in names:
+                held.add((hold.connection, hold.kind, hold.ref, name))
+                link = links.get(hold.link)
+                if link is not None:
+                    pair = self.world.pair(link.pair)
+                    held.add((pair.left.name, link.kind, link.left or "", name))
+                    held.add((pair.right.name, link.kind, link.right or "", name))
+        return held
+
+    async def _judge_convergence(self) -> None:
+        left = await self.store.run(left_to_do)
+        if left:
+            self.violations.append(f"I22 {left} things are stuck")
+        held = self.held_refs()
+        members = self._members()
+        for spoke in ("plain", "newborn"):
+            for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
+                self._compare(spoke, kind, held, members)
+
+    def _members(self) -> dict[str, str]:
+        with self.store.engine.connect() as connection:
+            return {m.row: m.person for m in connection.execute(sa.select(schema.members))}
+
+    def _compare(
+        self, spoke: str, kind: Kind, held: set[tuple[str, str, str, str]], members: Mapping[str, str]
+    ) -> None:
+        hub, other = self.by_identity(self.hub, kind), self.by_identity(self.systems[spoke], kind)
+
+        def is_held(where: str, ref: Ref, name: str) -> bool:
+            id_ = members.get(ref.id, ref.id) if where == "hub" and kind is Kind.CANDIDATE else ref.id
+            return bool({(where, kind.value, id_, name), (where, kind.value, id_, "")} & held)
+
+        for who in sorted(hub.keys() | other.keys()):
+            ours, theirs = hub.get(who, []), other.get(who, [])
+            if not ours or not theirs:
+                self._judge_absence(spoke, kind, who, ours, theirs, held, members)
+                continue
+            fields = {"job": ("title", "status"), "candidate": ("name", "phone"), "application": ("stage",)}[kind.value]
+            for name in fields:
+                told = {canonical(name, self.hub.things[ref].fields.get(name)) for ref in ours}
+                told |= {canonical(name, self.systems[spoke].things[ref].fields.get(name)) for ref in theirs}
+                is_open = any(is_held("hub", ref, name) for ref in ours) or any(is_held(spoke, r, name) for r in theirs)
+                if len(told) > 1 and not is_open and not self._is_left_alone(kind, who, name):
+                    self.violations.append(f"I20 {kind} {who} {name}: {sorted(told)} at hub and {spoke}, not held")
+
+    def _is_left_alone(self, kind: Kind, who: tuple[str, ...], name: str) -> bool:
+        """Rows that differed at first sight are left; a job's status and one-way drift are not written back."""
+        if kind is Kind.CANDIDATE:
+            rows = [thing for thing in self.hub.of(Kind.APPLICATION) if self.identity(self.hub, thing.ref)[:1] == who]
+            first = [thing for thing in rows if len(rows) > 1]
+            return self.one_way or bool(first and self._differed_at_first(rows, name))
+        return False
+
+    def _differed_at_first(self, rows: list[Any], name: str) -> bool:
+        made = {entry.ref: entry.after.get(name) for entry in self.hub.log if entry.action == "create"}
+        return len({made.get(row.ref) for row in rows}) > 1
+
+    def _judge_absence(
+        self,
+        spoke: str,
+        kind: Kind,
+        who: tuple[str, ...],
+        ours: list[Ref],
+        theirs: list[Ref],
+        held: set[tuple[str, str, str, str]],
+        members: Mapping[str, str],
+    ) -> None:
+        where, refs = ("hub", ours) if ours else (spoke, theirs)
+        if where == spoke and (kind is Kind.JOB or (kind is Kind.CANDIDATE and self.one_way)):
+            return
+        if where == spoke and self.one_way:
+            return
+        ids = [members.get(ref.id, ref.id) if where == "hub" and kind is Kind.CANDIDATE else ref.id for ref in refs]
+        if any((where, kind.value, id_, "") in held for id_ in ids):
+            return
+        if kind is Kind.CANDIDATE and self._person_waits(where, refs, held):
+            return
+        if kind is Kind.APPLICATION and not self._job_is_shared(spoke, who):
+            return
+        self.violations.append(f"I20 {kind} {who} of {where} is missing at {'hub' if where == spoke else spoke}")
+
+    def _person_waits(self, where: str, refs: list[Ref], held: set[tuple[str, str, str, str]]) -> bool:
+        """A person without an application that can be made on the other side stays away."""
+        system = self.systems[where]
+        ids = {ref.id for ref in refs}
+        own = [t for t in system.of(Kind.APPLICATION) if t.parents.get(Kind.CANDIDATE, t.ref.id) in ids]
+        shared = [t for t in own if self._job_is_shared("plain", self.identity(system, t.ref))]
+        return not shared or all((where, "application", t.ref.id, "") in held for t in shared)
+
+    def _job_is_shared(self, spoke: str, who: tuple[str, ...]) -> bool:
+        titles = {str(t.fields["title"]) for t in self.hub.of(Kind.JOB)}
+        return who[-1] in titles
+
+    async def _judge_quiet(self) -> None:
+        before = self.writes()
+        await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S)
+        after = self.writes()
+        if after != before:
+            self.violations.append(f"I21 {after - before} writes after all was in step")
+
+    def writes(self) -> int:
+        return sum(
+            1
+            for system in self.systems.values()
+            for entry in system.log
+            if entry.by == "api" and entry.action != "read"
+        )
+
+
+def same_mail(one: Any, other: Any) -> bool:
+    return canonical("email", one.fields["email"]) == canonical("email", other.fields["email"])
+
+
+def judge_safety(simulation: Simulation) -> None:
+    """I1 and I5 from the servers' logs."""
+    for name, system in simulation.systems.items():
+        for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
+            if system.facts.rows and kind is Kind.CANDIDATE:
+                continue
+            for who, refs in simulation.by_identity(system, kind).items():
+                made = {entry.ref for entry in system.log if entry.action == "create" and entry.by == "api"}
+                if len(refs) > 1 and made & set(refs):
+                    simulation.violations.append(f"I1 {len(refs)} of {kind} {who} at {name}")
+    for name, system in simulation.systems.items():
+        for index, entry in enumerate(system.log):
+            if entry.by == "api" and entry.action == "update":
+                _judge_write(simulation, name, system, index)
+
+
+def _judge_write(simulation: Simulation, name: str, system: MemorySystem, index: int) -> None:
+    entry = system.log[index]
+    for field_, value in entry.after.items():
+        last = _last_human(system, entry.ref, field_, index)
+        if last is None or last.after[field_] == value:
+            continue
+        if canonical(field_, system_value_before(entry, field_)) != canonical(field_, last.after[field_]):
+            continue  # what stood there was ours already
+        if _in_window(system, last.no, index) or _never_seen(system, last, field_):
+            continue
+        if not _is_wanted(simulation, system, entry, field_, value, last.at):
+            simulation.violations.append(
+                f"I5 {name} {entry.ref} {field_}: {last.after[field_]} (by a human) became {value} by us, no later edit says so"
+            )
+
+
+def system_value_before(entry: Any, name: str) -> Any:
+    return entry.before.get(name)
+
+
+def _last_human(system: MemorySystem, ref: Ref, name: str, before: int) -> Any:
+    for entry in reversed(system.log[:before]):
+        if entry.ref == ref and entry.by == "human" and entry.action == "update" and name in entry.after:
+            return entry
+    return None
+
+
+def _in_window(system: MemorySystem, edit: int, write: int) -> bool:
+    """Whether the edit fell between our read and our write: the one window that nobody can close."""
+    ref = system.log[write].ref
+    return not any(entry.ref == ref and entry.action == "read" for entry in system.log[edit:write])
+
+
+def _never_seen(system: MemorySystem, last: Any, name: str) -> bool:
+    """Whether people went away and came back between two of our reads: nobody can see that."""
+    first = last
+    for entry in reversed(system.log[: last.no]):
+        if entry.ref == last.ref and entry.by == "api":
+            break
+        if entry.ref == last.ref and name in entry.after:
+            first = entry
+    return canonical(name, first.before.get(name)) == canonical(name, last.after[name])
+
+
+def _is_wanted(simulation: Simulation, system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:
+    """Whether some human said this value after ``since`` about the same person or application, or at its first sight."""
+    kind = Kind.CANDIDATE if name in ("name", "phone") else entry.ref.kind
+    if entry.ref not in system.things:
+        return True
+    who = simulation.identity(system, entry.ref)
+    who = who[:1] if kind is Kind.CANDIDATE else who
+    for other in simulation.systems.values():
+        for said in other.log:
+            if said.by != "human" or name not in said.after or said.ref not in other.things:
+                continue
+            if (other is system and said.ref == entry.ref) or said.at < since - 1e-9:
+                continue
+            his = simulation.identity(other, said.ref)
+            his = his[:1] if kind is Kind.CANDIDATE else his
+            if his == who and canonical(name, said.after[name]) == canonical(name, value):
+                return True
+    return False
+
+
+def play(seed: int, options: Options | None = None) -> Simulation:
+    """Run one seed; raise with everything needed to look into it if an invariant broke."""
+    simulation = Simulation(seed, options).run()
+    if simulation.violations:
+        log = sorted(
+            (entry.at, name, entry.by, entry.action, str(entry.ref), dict(entry.after))
+            for name, system in simulation.systems.items()
+            for entry in system.log
+            if entry.action != "read"
+        )[-40:]
+        lines = [f"seed {seed}: {simulation.violations[0]}", *simulation.violations[1:6], *map(str, log)]
+        raise AssertionError("\n".join(lines))
+    return simulation
+
+
+__all__ = ["Options", "Simulation", "play", "replace"]
