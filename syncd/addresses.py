@@ -17,7 +17,8 @@ def check_url(base_url: str, *, allow_private: bool = False) -> None:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise ConfigInvalid(f"base_url is no address: {error}") from error
+        # httpx's own words may quote a part of the address, and that may be a password.
+        raise ConfigInvalid("base_url is no proper address") from error
     if mistake := _mistake(url, allow_private=allow_private):
         raise ConfigInvalid(f"base_url {mistake}")
 
@@ -25,6 +26,8 @@ def check_url(base_url: str, *, allow_private: bool = False) -> None:
 def _mistake(url: httpx.URL, *, allow_private: bool) -> str | None:
     if url.scheme not in ("http", "https") or not url.host:
         return "must begin with https:// and name a host"
+    if url.port is not None and not 0 < url.port < 65536:
+        return "names no proper port"
     if url.userinfo or url.query or url.fragment:
         return "must hold no user, password, query or fragment"
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", url.raw_host.decode("ascii", "replace").lower()):
