@@ -299,6 +299,8 @@ class ConnectorContract:
             assert set(of_kind.writes) <= known, f"{kind}: writes a field that is never spoken of"
             assert all(of_kind.writes.values()), f"{kind}: each written field names its call"
             assert (of_kind.creates or frozenset()) <= known, f"{kind}: creates with an unknown field"
+            assert set(of_kind.born) <= of_kind.lists | of_kind.details, f"{kind}: born with a field that is never told"
+            assert not set(of_kind.born) & (of_kind.creates or frozenset()), f"{kind}: what a create bears is not born"
             assert of_kind.may_empty <= set(of_kind.writes) | (of_kind.creates or frozenset())
             for word in (of_kind.stage, of_kind.status):
                 assert word is None or word in of_kind.lists | of_kind.details, f"{kind}: its stage or status is untold"
@@ -512,6 +514,7 @@ class ConnectorContract:
         facts = scene.connector.facts.kinds[draft.kind]
         borne = {name for name in draft.fields if name in (facts.creates or ())} - facts.untold
         assert {name: record.fields.get(name) for name in borne} == {name: draft.fields[name] for name in borne}
+        assert {name: record.fields.get(name) for name in facts.born} == dict(facts.born), "born as the facts say"
         for kind, parent in draft.parents.items():
             assert record.parents.get(kind) == parent.id
         assert not facts.keeps_source_id or record.source_id == draft.source_id

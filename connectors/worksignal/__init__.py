@@ -55,6 +55,7 @@ FACTS = Facts(
             may_empty=frozenset(_ROLE_FIELDS) - {"title"},
             reopens=False,
             status="status",
+            born={"status": "draft"},
         ),
         Kind.CANDIDATE: KindFacts(
             lists=frozenset(_PERSON_FIELDS),
@@ -72,6 +73,7 @@ FACTS = Facts(
             only_newborn=True,
             reopens=False,
             stage="stage",
+            born={"stage": "applied"},
         ),
     },
 )
@@ -107,7 +109,8 @@ class WorkSignal:
         if draft.kind is Kind.JOB:
             chosen = {name: value for name, value in draft.fields.items() if name in _ROLE_FIELDS}
             answer = await self._api.create("/roles", wire.role_body(chosen))
-            return understood("POST", lambda: (wire.role(wire.one_of(answer, "role")),))  # type: ignore[no-any-return]
+            made: Record = understood("POST", lambda: wire.role(wire.one_of(answer, "role")))
+            return (made,)
         answer = await self._api.create("/candidates", _newborn(draft))
         told: tuple[Record, ...] = understood("POST", lambda: wire.person(wire.one_of(answer, "candidate")))
         born = _born(draft, told)
@@ -128,21 +131,14 @@ class WorkSignal:
 
     async def find(self, draft: Draft, since: float) -> tuple[Record, ...]:
         """Look through the roles by title, or through the candidates (of the role) by e-mail."""
-        if draft.kind is Kind.JOB:
-            title = draft.fields["title"]
-            return tuple(
-                [
-                    record
-                    async for page in self._roles(None)
-                    for record in page.records
-                    if record.fields.get("title") == title and (record.created_at or since) >= since - _SKEW_S
-                ]
-            )
         job = draft.parents.get(Kind.JOB)
-        filters = {"role_id": job.id} if job else {}
+        pages = self._roles(None)
+        if draft.kind is not Kind.JOB:
+            filters = {"role_id": job.id} if job else {}
+            pages = self._api.pages("/candidates", wire.person, None, **filters)
         found: tuple[Record, ...] = ()
-        async for page in self._api.pages("/candidates", wire.person, None, **filters):
-            found += _born(draft, page.records)
+        async for page in pages:
+            found += _made(draft, page.records, since) if draft.kind is Kind.JOB else _born(draft, page.records)
         return found
 
     def verify(self, delivery: Delivery) -> Notice | None:
@@ -164,7 +160,8 @@ class WorkSignal:
         if wire.role_id(ref.id) is None:
             return ()
         answer = await self._api.read(f"/roles/{ref.id}")
-        return understood("GET", lambda: _own_first(ref, _role_alone(wire.one_of(answer, "role"))))  # type: ignore[no-any-return]
+        told: tuple[Record, ...] = understood("GET", lambda: _own_first(ref, _role_alone(wire.one_of(answer, "role"))))
+        return told
 
     async def _get_person(self, ref: Ref) -> tuple[Record, ...]:
         candidate = wire.candidate_of(ref)
@@ -204,6 +201,16 @@ def _newborn(draft: Draft) -> dict[str, Any]:
     return {**body, "role_id": role}
 
 
+def _made(draft: Draft, told: tuple[Record, ...], since: float) -> tuple[Record, ...]:
+    """The roles of the draft's very title. Titles may repeat, so one that says it was made before does not count."""
+    return tuple(
+        record
+        for record in told
+        if record.fields.get("title") == draft.fields["title"]
+        and (record.created_at is None or record.created_at >= since - _SKEW_S)
+    )
+
+
 def _born(draft: Draft, told: tuple[Record, ...]) -> tuple[Record, ...]:
     """What a draft would have made, among records told: its own kind first; nothing where any of it is missing."""
     person = draft.fields if draft.kind is Kind.CANDIDATE else draft.person
@@ -221,7 +228,7 @@ def _born(draft: Draft, told: tuple[Record, ...]) -> tuple[Record, ...]:
 
 
 def _has_email(record: Record, email: str) -> bool:
-    return record.ref.kind is Kind.CANDIDATE and str(record.fields.get("email")).casefold() == email
+    return record.ref.kind is Kind.CANDIDATE and str(record.fields.get("email") or "").casefold() == email
 
 
 # --- updating -------------------------------------------------------------------------------------------------------
