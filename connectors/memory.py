@@ -7,13 +7,15 @@ the person and one application, no second one can be made, nothing of ours is ke
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from syncd.clock import Clock
 from syncd.connector import Facts, KindFacts, Walk, digest_of
 from syncd.errors import Gone, NotSent, OutcomeUnknown, RateLimited, Rejected, Taken, Unavailable
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref, Value
 
+T = TypeVar("T")
 PERSON = frozenset({"name", "email", "phone"})
 JOB = frozenset({"title", "code", "status"})
 STAGE = frozenset({"stage"})
@@ -224,7 +226,7 @@ class MemoryConnector:
         start = int(since.token or 0) if since else 0
         after = since.since if since else None
         while True:
-            page = await self._call("GET", walk.name, lambda at=start: self._page(walk, at, after))
+            page = await self._call("GET", walk.name, partial(self._page, walk, start, after))
             yield page
             if page.next is None:
                 return
@@ -366,14 +368,14 @@ class MemoryConnector:
 
     # the wire
 
-    async def _call(self, method: str, what: str, effect: Callable[[], Any]) -> Any:
+    async def _call(self, method: str, what: str, effect: Callable[[], T]) -> T:
         """One request: through the gate, into the server's faults, and back."""
         if self._gate is not None:
             async with self._gate(method):
                 return await self._travel(method, what, effect)
         return await self._travel(method, what, effect)
 
-    async def _travel(self, method: str, what: str, effect: Callable[[], Any]) -> Any:
+    async def _travel(self, method: str, what: str, effect: Callable[[], T]) -> T:
         self.system.crash("before_call")
         fault = self.system.fault(method, what)
         lost: type[Exception] = Unavailable if method == "GET" else OutcomeUnknown

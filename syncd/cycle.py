@@ -515,7 +515,8 @@ class Agenda:
     next_due: float | None
 
 
-_name, _now = sa.bindparam("name"), sa.bindparam("now")
+_name: sa.BindParameter[str] = sa.bindparam("name")
+_now: sa.BindParameter[float] = sa.bindparam("now")
 _intents, _marks, _cursors, _switches = schema.intents.c, schema.marks.c, schema.cursors.c, schema.switches.c
 _STOPPED = sa.select(_switches.scope).where(_switches.scope.in_(("*", _name)))
 _DUE_INTENTS = (

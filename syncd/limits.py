@@ -269,7 +269,7 @@ def _refusal(log: Log, rules: Sequence[Rule], now: float, ask: _Ask) -> Wait | N
 
 
 def _wait(log: Log, now: float, until: float, rule: Rule | None) -> Wait:
-    return Wait(max(until - log.ahead_s, math.nextafter(now, math.inf)), rule)
+    return Wait(max(until - log.ahead_s, now + GRAIN_S), rule)
 
 
 def _could_free_at(log: Log) -> FreesAt:

@@ -1,0 +1,297 @@
+"""Joins the configuration, the plugins, the store and the network to an engine.
+
+Time, chance and the network come in from outside, so that the daemon, the demo, a one-shot command and the simulation
+are the same program.
+"""
+
+import random
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any
+
+import httpx
+import orjson
+import sqlalchemy as sa
+
+from syncd import crosscheck, cycle, mapping, schema
+from syncd.clock import Clock
+from syncd.connector import Connector, Plugin
+from syncd.cycle import Engine, Lane
+from syncd.errors import ConfigInvalid
+from syncd.gate import Gate, Step, T
+from syncd.http import build_client
+from syncd.limits import Log, parse_rules
+from syncd.metrics import Meter, Unmeasured
+from syncd.migrate import is_current, migrate
+from syncd.model import Kind
+from syncd.owner import AdvisoryLock, FileLock, Nobodys, Ownership
+from syncd.reconcile import End
+from syncd.sealing import Sealer, key_from_file, parse_key
+from syncd.settings import Config, Every, account, revealed
+from syncd.settings import Connection as ConnectionSettings
+from syncd.setup import Connection, Pair, World, stamp_of
+from syncd.store import Store, open_engine, upsert
+
+GROUP = "syncd.connectors"
+VERSION = "0.1.0"
+Network = Callable[[str], httpx.AsyncBaseTransport | None]
+
+
+def load_plugins() -> dict[str, Plugin]:
+    """The connectors that are installed, by system."""
+    return {entry.name: entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+
+
+def mapping_of(system: str) -> Mapping[str, Any]:
+    """The words of a system, from its data file."""
+    resource = files("mappings") / f"{system}.toml"
+    with suppress(FileNotFoundError):
+        return tomllib.loads(resource.read_text())
+    raise ConfigInvalid(f"mappings/{system}.toml is missing; reinstall syncd or the package that brings {system!r}")
+
+
+# --- the world ------------------------------------------------------------------------------------------------------
+
+
+def build_world(config: Config, plugins: Mapping[str, Plugin], sealer: Sealer) -> World:
+    """What is configured, as the engine knows it: the enabled connections, and the pairs between them."""
+    made = {
+        name: _connection(name, settings, plugins[settings.system])
+        for name, settings in config.connections.items()
+        if settings.enabled
+    }
+    pairs = tuple(
+        _pair(name, settings, made)
+        for name, settings in config.pairs.items()
+        if settings.left in made and settings.right in made
+    )
+    return World(made, pairs, sealer.digest, _sealing(sealer), _unsealing(sealer), _stamp(config, made))
+
+
+def _connection(name: str, settings: ConnectionSettings, plugin: Plugin) -> Connection:
+    where = f"connections.{name}"
+    vocabulary = mapping.build(mapping_of(settings.system), settings.overrides, where, settings.region)
+    return Connection(
+        name=name,
+        facts=plugin.facts,
+        vocabulary=vocabulary,
+        defaults=settings.defaults,
+        limits=settings.limits if settings.limits is not None else plugin.facts.limits,
+        poll_s=float(settings.poll.seconds) if isinstance(settings.poll, Every) else 3600.0,
+        sweep_s=float(settings.sweep.seconds),
+        overlap_s=float(settings.overlap.seconds),
+    )
+
+
+def _pair(name: str, settings: Any, made: Mapping[str, Connection]) -> Pair:
+    flows = {}
+    for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
+        direction = settings.direction(kind)
+        ends = {End.RIGHT: direction.to_right, End.LEFT: direction.to_left}
+        flows[kind] = frozenset(end for end, carries in ends.items() if carries)
+    return Pair(
+        name=name,
+        left=made[settings.left],
+        right=made[settings.right],
+        flows=flows,
+        rule=settings.conflicts,
+        owners={field_: End(end) for field_, end in settings.owner.items()},
+        only=settings.only.rules(),
+        publish=settings.publish,
+    )
+
+
+def _sealing(sealer: Sealer) -> Callable[[Any, str], bytes]:
+    return lambda values, about: sealer.seal(orjson.dumps(values), about)
+
+
+def _unsealing(sealer: Sealer) -> Callable[[bytes, str], dict[str, object]]:
+    return lambda sealed, about: dict(orjson.loads(sealer.unseal(sealed, about)))
+
+
+def _stamp(config: Config, made: Mapping[str, Connection]) -> str:
+    """Names what was configured: under another stamp each record is looked at again."""
+    words = {
+        name: [
+            {kind.value: dict(sorted(fields.items())) for kind, fields in connection.vocabulary.fields.items()},
+            {
+                name: [sorted(w.read.items()), sorted(w.write.items())]
+                for name, w in connection.vocabulary.words.items()
+            },
+            sorted(connection.defaults.items()),
+        ]
+        for name, connection in sorted(made.items())
+    }
+    pairs = config.model_dump(mode="json")["pairs"]
+    return stamp_of(VERSION, orjson.dumps([words, pairs], option=orjson.OPT_SORT_KEYS))
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+class StoreBudget:
+    """The log of one token's calls, kept in the store: a restart or a second process finds the same slots taken."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    async def change(self, step: Step[T]) -> T:
+        """Change the log in one transaction."""
+        return await self._store.run(self._change, step)
+
+    def _change(self, connection: sa.Connection, step: Step[T]) -> T:
+        table = schema.budgets
+        where = table.c.connection == self._name
+        text = connection.execute(sa.select(table.c.log).where(where)).scalar() or ""
+        log, told = step(Log.from_json(text), self._store.clock.now())
+        if (new := log.to_json()) != text:
+            upsert(connection, table, [{"connection": self._name, "log": new}])
+        return told
+
+
+def sealer_of(config: Config, entropy: Callable[[int], bytes]) -> Sealer:
+    """The sealing by the configured key, or by the key file beside the SQLite file."""
+    key = revealed(config.store.key)
+    if key is not None:
+        return Sealer(parse_key(key), entropy)
+    path = config.store.key_path
+    if path is None:
+        raise ConfigInvalid("store.key: a PostgreSQL store needs a key; name it, or a file for it in store.key_file")
+    return Sealer(key_from_file(path, entropy), entropy)
+
+
+def prove_key(connection: sa.Connection, sealer: Sealer) -> None:
+    """Refuse a key other than the one that the store's digests were made with."""
+    known = cycle.recalled(connection, "key_check")
+    if known is None:
+        cycle.remember(connection, "key_check", sealer.key_check)
+    else:
+        sealer.require(known)
+
+
+def ownership_of(config: Config, engine: sa.Engine) -> Ownership:
+    """What makes this process the only one that writes."""
+    if engine.dialect.name == "postgresql":
+        return AdvisoryLock(engine)
+    path = config.store.sqlite_file
+    return FileLock(path) if path is not None else Nobodys()
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class App:
+    """A running syncd, before anything happens: start it with ``engine.begin``."""
+
+    config: Config
+    plugins: Mapping[str, Plugin]
+    world: World
+    store: Store
+    engine: Engine
+    gates: Mapping[str, Gate]
+    clients: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        """Close the connections to the systems and the database."""
+        for client in self.clients.values():
+            await client.aclose()
+        self.store.close()
+
+
+def open_store(config: Config, clock: Clock, sealer: Sealer, *, threaded: bool = True) -> Store:
+    """The store, migrated, and proven to be made with this key. The caller owns it (see ``ownership_of``)."""
+    store = Store(open_engine(store_url(config)), clock, threaded=threaded)
+    store.run_now(migrate)
+    store.run_now(prove_key, sealer)
+    return store
+
+
+def open_for_reading(config: Config, clock: Clock) -> Store | None:
+    """The store for commands that only look; None: there is none yet, or it is an older syncd's."""
+    path = config.store.sqlite_file
+    if path is not None and not path.exists():
+        return None
+    store = Store(open_engine(store_url(config), read_only=path is not None), clock, threaded=False)
+    with store.engine.connect() as connection:
+        current = is_current(connection)
+    if not current:
+        store.close()
+        return None
+    return store
+
+
+def store_url(config: Config) -> str:
+    """The address of the database."""
+    url = revealed(config.store.url)
+    assert url is not None
+    return url
+
+
+def build(
+    config: Config,
+    plugins: Mapping[str, Plugin],
+    store: Store,
+    sealer: Sealer,
+    *,
+    rng: random.Random,
+    budgets: Store | None = None,
+    network: Network = lambda name: None,
+    meter: Meter | None = None,
+    read_only: bool = False,
+    longest_park_s: float = 60.0,
+) -> App:
+    """Join everything. ``budgets``: the store that counts calls, where the rows stand in another (a dry run).
+
+    ``network`` replaces sockets by connection name. ``read_only``: anything but a GET is refused below the connectors.
+    """
+    crosscheck.examine(config, plugins).refuse()
+    world = build_world(config, plugins, sealer)
+    gates, clients, lanes = {}, {}, {}
+    for name, connection in world.connections.items():
+        plugin = plugins[config.connections[name].system]
+        gates[name] = Gate(
+            name,
+            parse_rules(connection.limits),
+            StoreBudget(budgets or store, name),
+            store.clock,
+            meter=meter or Unmeasured(),
+            park_after_s=longest_park_s,
+        )
+        clients[name], connector = _connect(config, name, plugin, gates[name], world, rng, network, read_only=read_only)
+        lanes[name] = Lane(connection, connector, gates[name])
+    engine = Engine(world, store, store.clock, rng, lanes)
+    return App(config, plugins, world, store, engine, gates, clients)
+
+
+def _connect(
+    config: Config,
+    name: str,
+    plugin: Plugin,
+    gate: Gate,
+    world: World,
+    rng: random.Random,
+    network: Network,
+    *,
+    read_only: bool,
+) -> tuple[httpx.AsyncClient, Connector]:
+    settings = config.connections[name]
+    known = account(config, name, plugin)
+    terminal = _terminal_words(world.connections[name])
+    options = {**known.options, **({"terminal_words": terminal} if "terminal_words" in plugin.options else {})}
+    known = replace(known, options=options)
+    client = build_client(
+        gate, known.base_url, rng=rng, allow_private=settings.allow_private, network=network(name), read_only=read_only
+    )
+    return client, plugin.connect(known, client, gate.clock)
+
+
+def _terminal_words(connection: Connection) -> str:
+    """Their words that mean that an application is over; nobody is phoned about those."""
+    read = connection.vocabulary.words["stage"].read
+    return ",".join(sorted(word for word, ours in read.items() if ours in mapping.TERMINAL))
