@@ -7,7 +7,7 @@ every tenth turn. ``drive`` is the same code in the daemon, in a backfill, in th
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -22,7 +22,7 @@ from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
 from syncd.facts import Walk
 from syncd.limits import Priority
 from syncd.model import Cursor, Kind, Page, Ref
-from syncd.plan import Emptied
+from syncd.plan import Emptied, Guard
 from syncd.settle import CREATE, Work, mark, unsealed
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
@@ -33,6 +33,7 @@ log = structlog.get_logger()
 
 TURNS_BEFORE_BULK = 9
 FAILURES_BEFORE_RESTART = 4
+QUIET_S = 60.0  # without a page or a write, before a closed lane is said to keep all others waiting
 WAITING = ("accepted", "unknown")
 
 
@@ -100,7 +101,11 @@ class Engine:
         self.learning = False
         self.allow_empty = False
         self.next_poll: Callable[[Connection, float], float] = lambda connection, now: now + connection.poll_s
+        self.allow_large = False
+        self.guard = Guard()
+        self.emptied = Emptied()
         self.backlog = 200
+        self.progressed_at = clock.now()
         self.listeners: list[Callable[[str, Mapping[str, Any]], None]] = []
 
     # transactions
@@ -132,6 +137,7 @@ class Engine:
 
     def tell(self, action: str, **facts: Any) -> None:
         """Tell whoever listens (metrics, progress, the page); never a person's data."""
+        self.progressed_at = self.clock.now()
         for listener in self.listeners:
             listener(action, facts)
 
@@ -151,38 +157,62 @@ class Engine:
             for walk in self.world.walks_of(lane.connection.name):
                 await self.begin_walk(lane, walk, sweep=True)
 
-    async def learn(self) -> None:
+    async def learn(self, *, longest_rest_s: float = float("inf")) -> float | None:
         """The first look: walk every list once, link what is the same thing already, and write nothing anywhere.
 
         Only after it is known what stands where may anything be created; a changed configuration is learnt anew.
+        Returns as ``run_until_quiet`` does; afterwards every list is about to be walked again.
         """
         self.learning = True
-        await self.begin_sweeps()
-        await self.run_until_quiet()
-        self.learning = False
-        await self.store.run(remember, "learnt", self.world.stamp)
-        await self.begin_sweeps()
+        try:
+            if not await self.store.run(walks_under_way):
+                await self.begin_sweeps()
+            until = await self.run_until_quiet(longest_rest_s=longest_rest_s)
+        finally:
+            self.learning = False
+        if until is None:
+            await self.store.run(remember, "learnt", self.world.stamp)
+            await self.begin_sweeps()
+        return until
 
     async def has_learnt(self) -> bool:
         """Whether the first look was made under this configuration."""
         return await self.store.run(recalled, "learnt") == self.world.stamp
 
-    async def run_until_quiet(self) -> None:
-        """Drive all lanes until nothing waits for calls."""
+    async def run_until_quiet(self, *, longest_rest_s: float = float("inf")) -> float | None:
+        """Drive all lanes until nothing waits for calls; None: all is done.
+
+        Where a lane stays closed for longer than ``longest_rest_s`` and the others have nothing left that goes on
+        without it, the time is returned at which that lane opens again.
+        """
         drives = [asyncio.ensure_future(self.drive(lane)) for lane in self.lanes.values()]
+        self.progressed_at = self.clock.now()
         try:
             while await self._is_busy():
-                done, _ = await asyncio.wait(
-                    [asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + 1.0)), *drives],
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for drive in drives:
-                    if drive in done:
-                        drive.result()
+                if (until := self._closed_until(longest_rest_s)) is not None:
+                    return until
+                await self._pause(drives)
+            return None
         finally:
             for drive in drives:
                 drive.cancel()
             await asyncio.gather(*drives, return_exceptions=True)
+
+    async def _pause(self, drives: Sequence[asyncio.Future[None]]) -> None:
+        """A second of driving; what a lane died of is raised here."""
+        second = asyncio.ensure_future(self.clock.sleep_until(self.clock.now() + 1.0))
+        try:
+            done, _ = await asyncio.wait([second, *drives], return_when=asyncio.FIRST_COMPLETED)
+            for drive in drives:
+                if drive in done:
+                    drive.result()
+        finally:
+            second.cancel()
+
+    def _closed_until(self, longest_rest_s: float) -> float | None:
+        now = self.clock.now()
+        closed = [lane.opens_at() for lane in self.lanes.values() if lane.opens_at() > now + longest_rest_s]
+        return min(closed) if closed and now > self.progressed_at + QUIET_S else None
 
     async def _is_busy(self) -> bool:
         if self.learning:
@@ -237,7 +267,7 @@ class Engine:
         """When something will next be due in a lane; None: nothing that time alone brings."""
         dues = [] if lane.next_due is None else [lane.next_due]
         if self.scheduled:
-            dues += [due for due in lane.walks_due.values()]
+            dues += list(lane.walks_due.values())
         return max(min(dues), min(lane.opens_at(), min(dues) + 3600.0)) if dues else None
 
     async def _look_up(self, lane: Lane, agenda: "Agenda") -> bool:
@@ -414,12 +444,19 @@ class Engine:
     async def _finish_walk(self, lane: Lane, walk: Walk, pages: int) -> None:
         del lane.walking[walk.name]
         interval = self.next_poll(lane.connection, self.clock.now()) - self.clock.now()
-        allow = self.allow_empty
-        refused = await self.do(finish_walk, lane.connection, walk, pages, interval_s=interval, allow_empty=allow)
-        if refused:
-            log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=refused)
+        guard = None if self.allow_empty else self.emptied
+        emptied = await self.do(finish_walk, lane.connection, walk, pages, interval_s=interval, guard=guard)
+        if emptied:
+            log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=emptied)
+        if not self.allow_large:
+            await self._refuse_large()
         self.tell("walked", connection=lane.connection.name, walk=walk.name)
         self.wake()
+
+    async def _refuse_large(self) -> None:
+        """Stop a pair whose plan is far larger than usual before more of it is carried out."""
+        for name in await self.do(refuse_large, self.guard):
+            log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
 
     # failing
 
@@ -461,18 +498,39 @@ class Engine:
 
 
 def finish_walk(
-    work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float, allow_empty: bool
+    work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float, guard: Emptied | None
 ) -> str | None:
     """End a walk: mark what was absent to be read by id; names the connection if that is too much to be believed."""
     absent = pull.end_walk(work, connection, walk, pages, interval_s=interval_s)
     linked = [ref for ref in absent if _is_linked(work, connection, ref)]
-    if linked and not allow_empty and Emptied().refuses(len(linked), _linked(work, connection, walk)):
+    if linked and guard is not None and guard.refuses(len(linked), _linked(work, connection, walk)):
         why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
         stop(work.sql, f"connection/{connection.name}", why, work.tx.now)
         return connection.name
     for ref in absent:
         mark(work, connection.name, ref.kind, ref.id, "absent", Priority.READ)
     return None
+
+
+def refuse_large(work: Work, guard: Guard) -> list[str]:
+    """The pairs that were stopped because they want to change far more of what is linked than usual."""
+    refused = []
+    for pair in work.world.pairs:
+        changes, links = changes_of(work, pair.name)
+        if guard.refuses(changes, links):
+            stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
+            refused.append(pair.name)
+    return refused
+
+
+def changes_of(work: Work, pair: str) -> tuple[int, int]:
+    """How many open updates a pair wants, and how many complete links it has."""
+    links, intents = schema.links.c, schema.intents.c
+    complete = sa.select(links.id).where(links.pair == pair, links.left.is_not(None), links.right.is_not(None))
+    ids = {str(id_) for id_ in work.sql.execute(complete).scalars()}
+    opens = sa.select(intents.wants).where(intents.state == "open", intents.call != CREATE)
+    changes = sum(1 for wants in work.sql.execute(opens).scalars() if ids & set(wants))
+    return changes, len(ids)
 
 
 def _is_linked(work: Work, connection: Connection, ref: Ref) -> bool:

@@ -30,6 +30,13 @@ def in_scope(pair: Pair, job: RecordRow, status: str | None) -> bool:
     return status in only["job_status"] if "job_status" in only else status != "draft"
 
 
+def is_recent(pair: Pair, row: RecordRow) -> bool:
+    """Whether a record was made or changed since the time that a backfill was told (``only.since``, epoch seconds)."""
+    since = max((float(text) for text in pair.only.get("since", ())), default=None)
+    changed = row.updated_at if row.updated_at is not None else row.created_at
+    return since is None or changed is None or changed >= since
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """When a plan is far larger than usual: more changes than ``least`` and than ``share`` of a pair's links."""

@@ -96,7 +96,7 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
     intent = load(work, id_)
     if intent is None or intent.state != "open" or intent.due > work.tx.now:
         return None
-    busy = intent.ref is not None and _is_busy(work, intent)
+    busy = (intent.ref is not None and _is_busy(work, intent)) or _is_stopped(work, intent)
     if busy or not _is_fresh(work, intent, read_within_s):
         intent.due = work.tx.now + (5.0 if busy else 20.0)
         save_intent(work, intent)
@@ -108,6 +108,14 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
     job = _job_at_target(work, intent)
     exact = connection.terms[kind].facts.exact
     return Claim(intent.id, kind, ref, fields_.get("stage"), job, exact and intent.call == CREATE)
+
+
+def _is_stopped(work: Work, intent: IntentRow) -> bool:
+    """Whether a pair that wants this write is stopped."""
+    links = [work.tx.link(int(key)) for key in intent.wants if key != ROWS]
+    scopes = [f"pair/{link.pair}" for link in links if link is not None]
+    table = schema.switches.c
+    return work.sql.execute(sa.select(table.scope).where(table.scope.in_(scopes))).first() is not None
 
 
 def _is_busy(work: Work, intent: IntentRow) -> bool:

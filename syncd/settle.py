@@ -16,7 +16,7 @@ from syncd.limits import Priority
 from syncd.mapping import EMPTY, NAMES, WORDED, Terms, digest_value, split_name, word_of
 from syncd.matching import Found, How, Likeness
 from syncd.model import Fields, Kind, Value
-from syncd.plan import in_scope
+from syncd.plan import in_scope, is_recent
 from syncd.reconcile import CONFLICTS, Do, End, Side, Verdict, merge
 from syncd.rows import IntentRow, LinkRow, RecordRow, as_row
 from syncd.setup import Connection, Pair, World
@@ -303,7 +303,7 @@ def _may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     """Whether a record may be created at the other end at all: direction, ability, scope."""
     kind, other = Kind(row.kind), pair.at(end.other)
     terms = other.terms[kind]
-    if not pair.flows_to(kind, end.other):
+    if not pair.flows_to(kind, end.other) or not is_recent(pair, row):
         return False
     if kind is Kind.CANDIDATE:
         if not pair.syncs(Kind.APPLICATION):
