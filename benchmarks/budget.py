@@ -3,7 +3,8 @@
 The server allows 10 calls per 10 s, by both readings of Workable's limit at once (rolling, and windows aligned to the
 epoch), and counts a call halfway through its latency. Time is stepped and stands still in between, so a run depends on
 nothing but its seed. "allowed" is the most that any schedule could have made in that time. Every call is a call of the
-whole road out: queue, log as JSON, metrics, retries, bounds.
+whole road out: queue, log as JSON, metrics, retries, bounds. Walks alone hold two slots back for writes at first; that
+delays a few calls and costs nothing in the long run.
 
     .venv/bin/python benchmarks/budget.py
 """

@@ -15,12 +15,12 @@ from typing import Any
 
 import httpcore
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_exponential
+from tenacity import AsyncRetrying, Future, RetryCallState, stop_after_attempt, wait_exponential
 
 from syncd.addresses import check_url, is_public
 from syncd.bounds import AnswerTooLong, Bounds, chunks
 from syncd.clock import Clock
-from syncd.connector import LONGEST_ANSWER, is_local, same_origin
+from syncd.connector import LONGEST_ANSWER, is_local
 from syncd.errors import Parked, PlanRefused
 from syncd.gate import Gate
 from syncd.headers import heard, retry_after_s
@@ -133,15 +133,19 @@ class Fence(Around):
 
     def __init__(self, inner: httpx.AsyncBaseTransport, base_url: str, *, read_only: bool) -> None:
         super().__init__(inner)
-        self._base_url, self._read_only = base_url, read_only
+        self._origin, self._read_only = _origin(httpx.URL(base_url)), read_only
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, if it may be sent."""
-        if not same_origin(self._base_url, str(request.url)):
+        if request.url.userinfo or _origin(request.url) != self._origin:
             raise ForeignOrigin("the call leads to another server than the connection's", request=request)
         if self._read_only and request.method != "GET":
             raise PlanRefused(f"a {request.method} was about to be sent while nothing may be written")
         return await self.inner.handle_async_request(request)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 class Wire(httpx.AsyncHTTPTransport):
@@ -243,34 +247,46 @@ class RetryingGets(Around):
         if request.method != "GET":
             return await self.inner.handle_async_request(request)
         self._budget.first(request.url.host, self._clock.now())
+        first = await self._tried(request)
+        return await self._retried(request, first) if self._is_passing(first) else first.result()
+
+    async def _retried(self, request: httpx.Request, first: Future) -> httpx.Response:
+        tried = iter((first,))
+
+        async def once() -> httpx.Response:
+            outcome = next(tried, None) or await self._tried(request)
+            return outcome.result()  # type: ignore[no-any-return]  # tenacity's futures hold Any
+
         retrying = AsyncRetrying(
             sleep=self._sleep,
             stop=lambda state: _LAST_TRY(state) or not self._budget.allows(request.url.host, self._clock.now()),
             wait=self._delay,
-            retry=self._is_passing,
+            retry=lambda state: self._is_passing(_outcome_of(state)),
             before_sleep=lambda state: self._note(request),
-            retry_error_callback=_outcome_of,
+            retry_error_callback=lambda state: _outcome_of(state).result(),
         )
-        return await retrying(self._once, request)
+        return await retrying(once)
 
-    async def _once(self, request: httpx.Request) -> httpx.Response:
-        response = await self.inner.handle_async_request(request)
-        return response if request.extensions.get(STREAMED) else await _whole(response)
+    async def _tried(self, request: httpx.Request) -> Future:
+        """One try's answer or error."""
+        try:
+            response = await self.inner.handle_async_request(request)
+            if not request.extensions.get(STREAMED) or response.status_code in RETRIED_STATUSES:
+                response = await _whole(response)
+        except httpx.TransportError as error:
+            return Future.construct(1, error, has_exception=True)
+        return Future.construct(1, response, has_exception=False)
 
-    def _is_passing(self, state: RetryCallState) -> bool:
+    def _is_passing(self, outcome: Future) -> bool:
         """Whether the trouble may well be over in a moment."""
-        outcome = state.outcome
-        assert outcome is not None
         if error := outcome.exception():
-            fatal = (AnswerTooLong, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
-            return isinstance(error, httpx.TransportError) and not isinstance(error, fatal)
+            return not isinstance(error, (AnswerTooLong, httpx.UnsupportedProtocol, httpx.LocalProtocolError))
         response = outcome.result()
         return response.status_code in RETRIED_STATUSES and self._asked_s(response) <= SHORT_WAIT_S
 
     def _delay(self, state: RetryCallState) -> float:
         """Full jitter under a doubling ceiling, after what the server asked for."""
-        outcome = state.outcome
-        assert outcome is not None
+        outcome = _outcome_of(state)
         asked_s = 0.0 if outcome.failed else self._asked_s(outcome.result())
         return asked_s + self._rng.uniform(0.0, _CEILING(state))
 
@@ -290,10 +306,9 @@ _LAST_TRY = stop_after_attempt(TRIES)
 _CEILING = wait_exponential(multiplier=0.5, max=8.0)
 
 
-def _outcome_of(state: RetryCallState) -> Any:
-    """The last try's answer, or its error raised."""
+def _outcome_of(state: RetryCallState) -> Future:
     assert state.outcome is not None
-    return state.outcome.result()
+    return state.outcome
 
 
 async def _whole(response: httpx.Response) -> httpx.Response:
@@ -325,6 +340,8 @@ class Limit(Around):
         except NOT_SENT:
             await self._gate.give_back([ticket] if ticket else [])
             raise
+        if ticket is None and response.status_code != 429:
+            return response
         try:
             await self._gate.settle(ticket, heard(response, self._gate.clock.now()))
         except BaseException:

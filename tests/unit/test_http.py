@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gzip
 import random
 import socket
@@ -302,6 +303,20 @@ def test_slots_that_were_not_used_are_given_back():
 
     world.run(main())
     assert len(world.log().entries) == 1
+
+
+def test_a_slot_given_back_goes_to_who_waits():
+    world = World("2/10s", limits=(Limit(2, 10.0),), latency=(0.1, 0.1))
+    client = world.client()
+
+    async def main():
+        async with world.gate.reserved(2):
+            waiting = asyncio.create_task(client.get("/waiting"), context=contextvars.Context())
+            await world.clock.sleep_until(START + 1)
+        await waiting
+        return world.clock.now()
+
+    assert world.run(main()) < START + 2
 
 
 def test_a_block_that_fails_gives_its_slots_back():
@@ -673,7 +688,7 @@ def test_retries_wait_what_was_asked_and_a_jitter():
         await client.get("/x")
 
     world.run(main())
-    assert START + 8 < world.clock.now() < START + 8 + 0.5 + 1.0 + 0.1
+    assert START + 8 + 0.2 < world.clock.now() < START + 8 + 0.5 + 1.0 + 0.1
 
 
 def test_each_try_takes_a_slot_and_a_repeat_leaves_the_reserved_one_to_the_write():
@@ -821,6 +836,19 @@ def test_a_streamed_answer_is_not_kept():
     world.run(main())
     assert body.taken < 10_000
     assert body.closed
+
+
+def test_a_streamed_answer_that_is_tried_again_is_closed_first():
+    world = World()
+    bad = Body(world.clock, [b"try later"])
+    client = world.client(network=answering(httpx.Response(503, stream=bad), httpx.Response(200, text="at last")))
+
+    async def main():
+        async with client.stream("GET", "/resume", extensions={STREAMED: True}) as response:
+            return await response.aread()
+
+    assert world.run(main()) == b"at last"
+    assert bad.closed
 
 
 def test_the_clock_is_held_until_the_body_is_read():

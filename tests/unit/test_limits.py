@@ -220,8 +220,9 @@ def test_a_reset_in_the_past_or_absurdly_far_is_clamped():
 def test_a_lower_limit_is_believed_and_forgotten_after_an_hour():
     log = limits.told(Log(), TEN, NOON, remaining=5, limit=5)
     assert room(log, TEN, NOON) == 5
-    log = limits.told(log, TEN, NOON + 1, remaining=10, limit=10)
-    assert room(log, TEN, NOON + 1) == 5, "a header never raises"
+    for higher in (7, 10, 20):
+        log = limits.told(log, TEN, NOON + 1, remaining=higher, limit=higher)
+        assert room(log, TEN, NOON + 1) == 5, "a header never raises"
     assert room(log, TEN, NOON + limits.LEARNT_S + 1) == 10
 
 
@@ -253,8 +254,9 @@ def test_a_429_blocks_for_retry_after_and_lowers_what_is_assumed_for_a_while():
 
 def test_refusals_of_one_burst_lower_once():
     log = Log()
-    for _ in range(5):
-        log = limits.refused(log, TEN, NOON, 5.0)
+    for retry_after_s in (5.0, 3.0, None):
+        log = limits.refused(log, TEN, NOON, retry_after_s)
+    assert limits.blocked_until(log, NOON) == NOON + 5
     assert room(log, TEN, NOON + 6) == 7
 
 
