@@ -73,6 +73,7 @@ class Lane:
     failures: int = 0
     since_bulk: int = 0
     next_due: float | None = None
+    is_walking: bool = False
     walks_due: dict[str, float] = field(default_factory=dict)
 
     def is_open(self, priority: Priority, now: float) -> bool:
@@ -163,17 +164,35 @@ class Engine:
         Only after it is known what stands where may anything be created; a changed configuration is learnt anew.
         Returns as ``run_until_quiet`` does; afterwards every list is about to be walked again.
         """
+        since = await self._learning_since()
         self.learning = True
         try:
-            if not await self.store.run(walks_under_way):
-                await self.begin_sweeps()
-            until = await self.run_until_quiet(longest_rest_s=longest_rest_s)
+            until = None
+            while until is None and (unproven := await self.store.run(unswept, self._all_walks(), since)):
+                for name, walk in unproven:
+                    await self.begin_walk(self.lanes[name], self._walk_named(name, walk), sweep=True)
+                until = await self.run_until_quiet(longest_rest_s=longest_rest_s)
         finally:
             self.learning = False
         if until is None:
             await self.store.run(remember, "learnt", self.world.stamp)
             await self.begin_sweeps()
         return until
+
+    async def _learning_since(self) -> float:
+        """When the first look under this configuration began; a stop in between does not begin it anew."""
+        known = (await self.store.run(recalled, "learning") or "").split()
+        if known[:1] == [self.world.stamp]:
+            return float(known[1])
+        now = self.clock.now()
+        await self.store.run(remember, "learning", f"{self.world.stamp} {now!r}")
+        return now
+
+    def _all_walks(self) -> list[tuple[str, str]]:
+        return [(name, walk.name) for name in self.lanes for walk in self.world.walks_of(name)]
+
+    def _walk_named(self, connection: str, name: str) -> Walk:
+        return next(walk for walk in self.world.walks_of(connection) if walk.name == name)
 
     async def has_learnt(self) -> bool:
         """Whether the first look was made under this configuration."""
@@ -243,6 +262,7 @@ class Engine:
         now = self.clock.now()
         agenda = await self.store.run(agenda_of, lane.connection.name, now, self._feeds(lane))
         lane.next_due = agenda.next_due
+        lane.is_walking = any(cursor["mode"] != "idle" for cursor in agenda.cursors.values())
         if agenda.stopped:
             lane.next_due = None
             return False
@@ -266,6 +286,8 @@ class Engine:
     async def next_due(self, lane: Lane) -> float | None:
         """When something will next be due in a lane; None: nothing that time alone brings."""
         dues = [] if lane.next_due is None else [lane.next_due]
+        if lane.is_walking:
+            dues.append(self.clock.now() + 1.0)
         if self.scheduled:
             dues += list(lane.walks_due.values())
         return max(min(dues), min(lane.opens_at(), min(dues) + 3600.0)) if dues else None
@@ -636,6 +658,14 @@ def start(connection: sa.Connection, scope: str) -> bool:
 def walks_under_way(connection: sa.Connection) -> int:
     """How many walks are not at their end."""
     return int(connection.execute(sa.select(sa.func.count()).where(schema.cursors.c.mode != "idle")).scalar_one())
+
+
+def unswept(connection: sa.Connection, walks: list[tuple[str, str]], since: float) -> list[tuple[str, str]]:
+    """The walks whose end was not proven since a time."""
+    table = schema.cursors.c
+    swept = connection.execute(sa.select(table.connection, table.walk).where(table.swept_at >= since))
+    proven = {(row.connection, row.walk) for row in swept}
+    return [walk for walk in walks if walk not in proven]
 
 
 def remember(connection: sa.Connection, name: str, value: str) -> None:
