@@ -95,6 +95,7 @@ def _absorb_one(
         mark(work, connection.name, kind, record.ref.id, "doubtful", Priority.READ, _believed_at(work, connection))
         told, values = {}, {}
     work.values[connection.name, kind.value, record.ref.id] = values
+    stirred = told and _is_stirred(work, connection, record)
     if connection.is_rows(kind):
         row, changed = people.absorb_row(work, connection, record, told)
         row.gone = False
@@ -102,7 +103,9 @@ def _absorb_one(
         row, changed = _absorb_plain(work, connection, record, told, values)
     if view == GET:
         row.read_at = now
-    elif changed and row.read_at is not None and _has_details(work, connection, kind):
+    elif stirred and _leaves_out(work, connection, kind, told):
+        mark(work, connection.name, kind, record.ref.id, "untold", Priority.READ)
+    elif (stirred or changed) and row.read_at is not None and _has_details(work, connection, kind):
         mark(work, connection.name, kind, record.ref.id, "details", Priority.BULK)
     row.told_at = now
     if walk is not None and not connection.is_rows(kind):
@@ -111,9 +114,27 @@ def _absorb_one(
     return row, changed
 
 
+def _is_stirred(work: Work, connection: Connection, record: Record) -> bool:
+    """Whether a known record has another version now: what changed may be what this list does not tell."""
+    kind = record.ref.kind
+    row = None if connection.is_rows(kind) else work.tx.record(connection.name, kind, record.ref.id)
+    return row is not None and record.version is not None and record.version != row.version
+
+
+def _leaves_out(work: Work, connection: Connection, kind: Kind, told: dict[str, str]) -> bool:
+    """Whether a list's row leaves out what lists usually tell: Workable's do not say which flag lies over a stage."""
+    usual = connection.terms[kind].lists - told.keys()
+    return any(usual & pair.fields[kind] for pair in work.world.pairs_of(connection.name, kind))
+
+
 def _has_details(work: Work, connection: Connection, kind: Kind) -> bool:
-    details = connection.terms[kind].details
-    return any(details & pair.fields[kind] for pair in work.world.pairs_of(connection.name, kind))
+    """Whether a get tells more that some pair compares; where a person is rows, an application's get tells hers too."""
+    kinds = {kind, Kind.CANDIDATE} if connection.facts.rows and kind is Kind.APPLICATION else {kind}
+    return any(
+        connection.terms[each].details & pair.fields[each]
+        for each in kinds
+        for pair in work.world.pairs_of(connection.name, each)
+    )
 
 
 def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[str, str], view: str) -> bool:
@@ -353,7 +374,8 @@ def absorb_answer(work: Work, connection: Connection, ref: Ref, records: tuple[R
     touched = absorb(work, connection, records, GET)
     if not any(record.ref == ref for record in records):
         touched |= lose(work, connection, ref)
-    unmark(work.sql, connection.name, ref)
+    for each in dict.fromkeys((ref, *(record.ref for record in records))):
+        unmark(work.sql, connection.name, each)
     settle_all(work, connection, dict.fromkeys(touched, True))
 
 

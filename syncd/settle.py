@@ -442,7 +442,7 @@ def _fill(
             draft[name] = (value, told, told, False)
     _fill_names(draft, bears)
     for name in sorted(demands - set(draft)):
-        if name in source.terms[kind].details and name not in row.seen and row.read_at is None:
+        if name in source.terms[kind].tells and name not in row.seen and row.read_at is None:
             unread = True
         elif row.seen.get(name):
             continue  # told, and read again or held above
@@ -536,7 +536,7 @@ def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: 
         writable=pair.writable(kind, end, name),
         may_empty=name in terms.may_empty,
         reopens=terms.facts.reopens,
-        unread=now is None and name in terms.details and row.read_at is None,
+        unread=now is None and name in terms.tells and row.read_at is None,
         updated_at=row.updated_at,
         words=connection.vocabulary.words.get(name) if name in WORDED else None,
     )
