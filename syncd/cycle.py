@@ -422,18 +422,15 @@ class Engine:
         if not self.scheduled or due > now:
             return None
         sweep = cursor is None or cursor["sweep_due"] <= now or cursor["swept_at"] is None
-        await self.begin_walk(lane, walk, sweep=sweep)
-        return await self.store.run(pull.cursor_of, lane.connection.name, walk.name)
+        return await self.begin_walk(lane, walk, sweep=sweep)
 
-    async def begin_walk(self, lane: Lane, walk: Walk, *, sweep: bool) -> None:
-        """Let a walk begin."""
+    async def begin_walk(self, lane: Lane, walk: Walk, *, sweep: bool) -> Mapping[str, Any]:
+        """Let a walk begin; its cursor."""
         if sweep:
             lane.walking.pop(walk.name, None)
-        overlap_s = lane.connection.overlap_s
-        await self.store.run(
-            pull.begin_walk, lane.connection.name, walk, self.clock.now(), sweep=sweep, overlap_s=overlap_s
-        )
+        name, overlap_s = lane.connection.name, lane.connection.overlap_s
         lane.wake.set()
+        return await self.store.run(pull.begin_walk, name, walk, self.clock.now(), sweep=sweep, overlap_s=overlap_s)
 
     async def _next_page(self, lane: Lane, walk: Walk) -> None:
         walking = lane.walking[walk.name]
@@ -445,13 +442,20 @@ class Engine:
         except (SyncdError, StopAsyncIteration) as error:
             await self._broken_off(lane, walk, error)
             return
-        await self.do(pull.absorb_page, lane.connection, walk, walking.position, page, since=walking.since)
         walking.count += 1
+        end = self._end_of(lane, walking) if page.next is None else None
+        emptied, large = await self.do(take_in, lane.connection, walk, walking, page, end)
         self.tell("page", connection=lane.connection.name, walk=walk.name)
         if page.next is None:
-            await self._finish_walk(lane, walk, walking.count)
+            self._walked(lane, walk, emptied, large)
         else:
             walking.position = page.next
+
+    def _end_of(self, lane: Lane, walking: Walking) -> "End":
+        now = self.clock.now()
+        interval_s = self.next_poll(lane.connection, now) - now
+        guards = (None if self.allow_empty else self.emptied, None if self.allow_large else self.guard)
+        return End(walking.count, interval_s, *guards)
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
         """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
@@ -463,22 +467,14 @@ class Engine:
         if isinstance(error, SyncdError):
             raise error
 
-    async def _finish_walk(self, lane: Lane, walk: Walk, pages: int) -> None:
+    def _walked(self, lane: Lane, walk: Walk, emptied: str | None, large: list[str]) -> None:
         del lane.walking[walk.name]
-        interval = self.next_poll(lane.connection, self.clock.now()) - self.clock.now()
-        guard = None if self.allow_empty else self.emptied
-        emptied = await self.do(finish_walk, lane.connection, walk, pages, interval_s=interval, guard=guard)
         if emptied:
             log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=emptied)
-        if not self.allow_large:
-            await self._refuse_large()
+        for name in large:
+            log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
         self.tell("walked", connection=lane.connection.name, walk=walk.name)
         self.wake()
-
-    async def _refuse_large(self) -> None:
-        """Stop a pair whose plan is far larger than usual before more of it is carried out."""
-        for name in await self.do(refuse_large, self.guard):
-            log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
 
     # failing
 
@@ -519,11 +515,30 @@ class Engine:
 # --- what the lanes ask the store -----------------------------------------------------------------------------------
 
 
-def finish_walk(
-    work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float, guard: Emptied | None
-) -> str | None:
+@dataclass(frozen=True)
+class End:
+    """How a walk ends: its pages, the seconds until the next poll, and the guards in force."""
+
+    pages: int
+    interval_s: float
+    emptied: Emptied | None
+    large: Guard | None
+
+
+def take_in(
+    work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, end: End | None
+) -> tuple[str | None, list[str]]:
+    """One page of a walk in one transaction, and with the last page its end; (emptied connection, too large pairs)."""
+    pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since)
+    if end is None:
+        return None, []
+    emptied = finish_walk(work, connection, walk, end)
+    return emptied, refuse_large(work, end.large) if end.large is not None else []
+
+
+def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:
     """End a walk: mark what was absent to be read by id; names the connection if that is too much to be believed."""
-    absent = pull.end_walk(work, connection, walk, pages, interval_s=interval_s)
+    absent, guard = pull.end_walk(work, connection, walk, end.pages, interval_s=end.interval_s), end.emptied
     linked = [ref for ref in absent if _is_linked(work, connection, ref)]
     if linked and guard is not None and guard.refuses(len(linked), _linked(work, connection, walk)):
         why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
@@ -537,12 +552,17 @@ def finish_walk(
 def refuse_large(work: Work, guard: Guard) -> list[str]:
     """The pairs that were stopped because they want to change far more of what is linked than usual."""
     refused = []
+    if int(work.sql.execute(_OPEN_UPDATES).scalar_one()) <= guard.least:
+        return []
     for pair in work.world.pairs:
         changes, links = changes_of(work, pair.name)
         if guard.refuses(changes, links):
             stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
             refused.append(pair.name)
     return refused
+
+
+_OPEN_UPDATES = sa.select(sa.func.count()).where(schema.intents.c.state == "open", schema.intents.c.call != CREATE)
 
 
 def changes_of(work: Work, pair: str) -> tuple[int, int]:
@@ -595,52 +615,60 @@ class Agenda:
     next_due: float | None
 
 
+_intents, _marks, _switches = schema.intents.c, schema.marks.c, schema.switches.c
 _name: sa.BindParameter[str] = sa.bindparam("name")
 _now: sa.BindParameter[float] = sa.bindparam("now")
-_intents, _marks, _cursors, _switches = schema.intents.c, schema.marks.c, schema.cursors.c, schema.switches.c
-_STOPPED = sa.select(_switches.scope).where(_switches.scope.in_(("*", _name)))
+
+
+def _rows(what: str, first: Any, second: Any, number: Any) -> sa.Select[Any]:
+    return sa.select(sa.literal(what).label("what"), first.label("a"), second.label("b"), number.label("n"))
+
+
+_NONE = sa.literal("")
+_WAITS = (_intents.connection == _name, _intents.state.in_(("open", *WAITING)))
 _DUE_INTENTS = (
-    sa.select(_intents.id, _intents.state)
-    .where(_intents.connection == _name, _intents.state.in_(("open", *WAITING)), _intents.due <= _now)
+    _rows("intent", _intents.id, _intents.state, _intents.due)
+    .where(*_WAITS, _intents.due <= _now)
     .order_by(_intents.priority, _intents.made_at, _intents.id)
     .limit(40)
 )
-_NEXT_INTENT = sa.select(sa.func.min(_intents.due)).where(
-    _intents.connection == _name, _intents.state.in_(("open", *WAITING))
-)
 _DUE_MARKS = (
-    sa.select(_marks.kind, _marks.ref, _marks.priority)
+    _rows("mark", _marks.kind, _marks.ref, _marks.priority)
     .where(_marks.connection == _name, _marks.due <= _now)
     .order_by(_marks.priority, _marks.due, _marks.kind, _marks.ref)
     .limit(1)
 )
-_NEXT_MARK = sa.select(sa.func.min(_marks.due)).where(_marks.connection == _name)
-_WALKS = sa.select(schema.cursors).where(_cursors.connection == _name)
-_BACKLOG = (
-    sa.select(sa.func.count())
-    .where(_intents.connection.in_(sa.bindparam("names", expanding=True)), _intents.state == "open")
-    .group_by(_intents.connection)
-)
+_FEEDS = _intents.connection.in_(sa.bindparam("feeds", expanding=True))
+_AGENDA = sa.union_all(
+    sa.select(_DUE_INTENTS.subquery()),
+    sa.select(_DUE_MARKS.subquery()),
+    _rows("next", _NONE, _NONE, sa.func.min(_intents.due)).where(*_WAITS),
+    _rows("next", _NONE, _NONE, sa.func.min(_marks.due)).where(_marks.connection == _name),
+    _rows("backlog", _intents.connection, _NONE, sa.func.count()).where(_FEEDS, _intents.state == "open").group_by(
+        _intents.connection
+    ),
+    _rows("stopped", _switches.scope, _NONE, sa.literal(0)).where(
+        sa.or_(_switches.scope == "*", _switches.scope == sa.literal("connection/") + _name)
+    ),
+)  # fmt: skip
+_WALKS = sa.select(schema.cursors).where(schema.cursors.c.connection == _name)
 
 
 def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]) -> Agenda:
     """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting."""
-    at: dict[str, Any] = {"name": name, "now": now}
-    due = connection.execute(_DUE_INTENTS, at).all()
-    mark_ = connection.execute(_DUE_MARKS, at).first()
-    ref = None if mark_ is None else Ref(Kind(mark_.kind), mark_.ref)
-    is_bulk = mark_ is not None and mark_.priority >= Priority.BULK
-    nexts = [connection.execute(next_, {"name": name}).scalar() for next_ in (_NEXT_INTENT, _NEXT_MARK)]
-    backlog = connection.execute(_BACKLOG, {"names": feeds}).scalars()
+    told: dict[str, list[Any]] = {what: [] for what in ("intent", "mark", "next", "backlog", "stopped")}
+    for row in connection.execute(_AGENDA, {"name": name, "now": now, "feeds": feeds}):
+        told[row.what].append(row)
+    marked = next(((Ref(Kind(row.a), row.b), row.n >= Priority.BULK) for row in told["mark"]), None)
     return Agenda(
-        stopped=connection.execute(_STOPPED, {"name": f"connection/{name}"}).first() is not None,
-        lookups=tuple(row.id for row in due if row.state != "open"),
-        opens=tuple(row.id for row in due if row.state == "open"),
-        mark=None if is_bulk else ref,
-        detail=ref if is_bulk else None,
+        stopped=bool(told["stopped"]),
+        lookups=tuple(row.a for row in told["intent"] if row.b != "open"),
+        opens=tuple(row.a for row in told["intent"] if row.b == "open"),
+        mark=marked[0] if marked and not marked[1] else None,
+        detail=marked[0] if marked and marked[1] else None,
         cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
-        backlog=max(backlog, default=0),
-        next_due=min((next_ for next_ in nexts if next_ is not None), default=None),
+        backlog=max((row.n for row in told["backlog"]), default=0),
+        next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
     )
 
 

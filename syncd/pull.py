@@ -15,7 +15,7 @@ from syncd.limits import Priority
 from syncd.mapping import EMPTY, digests, key_text
 from syncd.model import Kind, Page, Record, Ref, Value
 from syncd.rows import RecordRow
-from syncd.settle import FIRST, Work, mark, merge_link, note, settle
+from syncd.settle import FIRST, Work, load, mark, merge_link, note, settle
 from syncd.setup import Connection
 from syncd.store import upsert
 
@@ -82,7 +82,7 @@ def _load(work: Work, connection: Connection, records: list[Record]) -> None:
     for kind, ids in by_kind.items():
         work.tx.load_records(connection.name, kind, ids)
         for pair in work.world.pairs_of(connection.name, kind):
-            work.tx.load_links(pair.name, kind, pair.end_of(connection.name), ids)
+            load(work, pair, kind, pair.end_of(connection.name), ids)
 
 
 def _absorb_one(
@@ -302,22 +302,24 @@ def _advance(work: Work, cursor: dict[str, Any], page: Page, records: list[Recor
     work.sql.execute(sa.update(table).where(*where).values(token=page.next, high=high, first_served_at=first))
 
 
-def begin_walk(connection: sa.Connection, name: str, walk: Walk, now: float, *, sweep: bool, overlap_s: float) -> None:
-    """Start a walk, or leave one that is under way; a sweep takes the place of a poll."""
+def begin_walk(
+    connection: sa.Connection, name: str, walk: Walk, now: float, *, sweep: bool, overlap_s: float
+) -> dict[str, Any]:
+    """Start a walk, or leave one that is under way; a sweep takes the place of a poll. Returns the cursor."""
     cursor = cursor_of(connection, name, walk.name)
     if cursor["mode"] == "sweep" or (cursor["mode"] == "poll" and not sweep):
-        return
+        return cursor
     committed = cursor["cursor"]
     incremental = not sweep and walk.since and isinstance(committed, float) and cursor["swept_at"] is not None
     since = committed - overlap_s if incremental and isinstance(committed, float) else None
     table = schema.cursors
     where = (table.c.connection == name, table.c.walk == walk.name)
-    connection.execute(
-        sa.update(table).where(*where).values(
-            mode="poll" if since is not None else "sweep", walk_no=cursor["walk_no"] + 1,
-            token=None, since=since, started_at=now, high=None, first_served_at=None, pages=0, error=None,
-        )
-    )  # fmt: skip
+    begun = {
+        "mode": "poll" if since is not None else "sweep", "walk_no": cursor["walk_no"] + 1, "token": None,
+        "since": since, "started_at": now, "high": None, "first_served_at": None, "pages": 0, "error": None,
+    }  # fmt: skip
+    connection.execute(sa.update(table).where(*where).values(begun))
+    return cursor | begun
 
 
 def abandon_walk(connection: sa.Connection, name: str, walk: str, why: str, retry_at: float) -> None:

@@ -44,6 +44,8 @@ class Work:
     values: dict[tuple[str, str, str], Fields] = field(default_factory=dict)
     wanted: int = 0
     woken: set[str] = field(default_factory=set)
+    intents: dict[tuple[str, str, str], list[IntentRow]] = field(default_factory=dict)
+    holds: dict[int, list[Any]] = field(default_factory=dict)
 
     @property
     def sql(self) -> sa.Connection:
@@ -544,9 +546,26 @@ def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: 
 
 def _contested(work: Work, link: LinkRow) -> dict[str, str]:
     """The fields about which a conflict is open, with its reason."""
-    table = schema.holds.c
-    where = (table.link == link.id, table.intent.is_(None), table.reason.in_(sorted(CONFLICTS)))
-    return {row.field: row.reason for row in work.sql.execute(sa.select(table.field, table.reason).where(*where))}
+    return {hold.field: hold.reason for hold in _holds_of(work, link) if hold.reason in CONFLICTS}
+
+
+_OF_LINKS = sa.select(schema.holds).where(
+    schema.holds.c.link.in_(sa.bindparam("links", expanding=True)), schema.holds.c.intent.is_(None)
+)
+
+
+def load_holds(work: Work, links: Iterable[int]) -> None:
+    """Read the open holds of many links' merges at once."""
+    wanted = [link for link in dict.fromkeys(links) if link not in work.holds]
+    work.holds.update({link: [] for link in wanted})
+    for hold in work.sql.execute(_OF_LINKS, {"links": wanted}) if wanted else ():
+        work.holds[hold.link].append(hold)
+
+
+def _holds_of(work: Work, link: LinkRow) -> list[Any]:
+    """The open holds of a link's merge, read once in a transaction."""
+    load_holds(work, [link.id])
+    return work.holds[link.id]
 
 
 def _decided(link: LinkRow, sides: Mapping[str, tuple[Side, Side]]) -> dict[str, End]:
@@ -806,19 +825,44 @@ _ON = (
         schema.intents.c.connection == sa.bindparam("connection"),
         schema.intents.c.kind == sa.bindparam("kind"),
         schema.intents.c.ref.in_(sa.bindparam("refs", expanding=True)),
-        schema.intents.c.state.in_(sa.bindparam("states", expanding=True)),
     )
     .order_by(schema.intents.c.made_at, schema.intents.c.id)
 )
 
 
+def load_intents(work: Work, connection: str, kind: Kind, refs: Iterable[str]) -> None:
+    """Read the intents on many records at once."""
+    wanted = [ref for ref in dict.fromkeys(refs) if (connection, kind.value, ref) not in work.intents]
+    work.intents.update({(connection, kind.value, ref): [] for ref in wanted})
+    values = {"connection": connection, "kind": kind.value, "refs": wanted}
+    for found in work.sql.execute(_ON, values).mappings() if wanted else ():
+        work.intents[connection, kind.value, found["ref"]].append(IntentRow(**found))
+
+
 def intents_on(
     work: Work, connection: str, kind: Kind, refs: Iterable[str], states: Iterable[str], call: str | None = None
 ) -> list[IntentRow]:
-    """The intents on records, oldest first."""
-    values = {"connection": connection, "kind": kind.value, "refs": list(refs), "states": list(states)}
-    found = (IntentRow(**row) for row in work.sql.execute(_ON, values).mappings())
-    return [intent for intent in found if call is None or intent.call == call]
+    """The intents on records, oldest first; each record's are read once in a transaction."""
+    refs, wanted = list(refs), set(states)
+    load_intents(work, connection, kind, refs)
+    found = [intent for ref in refs for intent in work.intents[connection, kind.value, ref]]
+    return [intent for intent in found if intent.state in wanted and (call is None or intent.call == call)]
+
+
+def load(work: Work, pair: Pair, kind: Kind, end: End, ids: Iterable[str]) -> None:
+    """Read in a few statements what settling many records will need: links, other ends, intents, holds."""
+    ids = list(ids)
+    work.tx.load_links(pair.name, kind, end, ids)
+    links = [link for id_ in ids if (link := work.tx.link_at(pair.name, kind, end, id_)) is not None]
+    across = [id_ for link in links if (id_ := getattr(link, end.other)) is not None]
+    other = pair.at(end.other)
+    work.tx.load_records(other.name, kind, across)
+    for connection, refs in ((pair.at(end), ids), (other, across)):
+        if connection.is_rows(kind):
+            work.tx.load_people(connection.name, refs)
+            refs = [member.row for person in refs for member in work.tx.members_of(connection.name, person)]
+        load_intents(work, connection.name, kind, refs)
+    load_holds(work, [link.id for link in links])
 
 
 def save_intent(work: Work, intent: IntentRow, values: Mapping[str, Any] | None = None) -> None:
@@ -826,6 +870,11 @@ def save_intent(work: Work, intent: IntentRow, values: Mapping[str, Any] | None 
     if values is not None:
         intent.sealed = work.world.seal(values, intent.id)
     work.woken.add(intent.connection)
+    if intent.ref is not None:
+        key = (intent.connection, intent.kind, intent.ref)
+        known = work.intents.get(key)
+        if known is not None:
+            work.intents[key] = [*(other for other in known if other.id != intent.id), intent]
     upsert(work.sql, schema.intents, [as_row(intent)])
 
 
@@ -837,7 +886,12 @@ def unsealed(work: Work, intent: IntentRow) -> dict[str, Any]:
 def delete_intent(work: Work, intent: IntentRow) -> None:
     """An intent is over: its sealed values go with it."""
     drop_intent_holds(work, intent)
-    work.sql.execute(sa.delete(schema.intents).where(schema.intents.c.id == intent.id))
+    work.sql.execute(_DROP, {"id_": intent.id})
+    if intent.ref is not None:
+        work.intents.pop((intent.connection, intent.kind, intent.ref), None)
+
+
+_DROP = sa.delete(schema.intents).where(schema.intents.c.id == sa.bindparam("id_"))
 
 
 # --- holds, marks, journal ------------------------------------------------------------------------------------------
@@ -854,6 +908,9 @@ def sync_holds(
     end = End.LEFT if link.left is not None else End.RIGHT
     ref = getattr(link, end)
     digests = {name: (both[0].now, both[1].now) for name, both in sides.items()}
+    if not holds and not _holds_of(work, link):
+        return
+    work.holds.pop(link.id, None)
     _sync(work, (schema.holds.c.link == link.id,), holds, {
         "pair": pair.name, "connection": pair.at(end).name, "kind": link.kind, "ref": ref, "link": link.id,
     }, digests)  # fmt: skip

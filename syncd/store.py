@@ -129,7 +129,7 @@ _BY_KEY = (
     .order_by(schema.records.c.id)
 )
 _MEMBERS = sa.select(schema.members).where(*_where(schema.members, "connection"), _among(schema.members, "row"))
-_ROWS_OF = sa.select(schema.members.c.row).where(*_where(schema.members, "connection", "person"))
+_OF_PEOPLE = sa.select(schema.members).where(*_where(schema.members, "connection"), _among(schema.members, "person"))
 _LINKS = {
     end: sa.select(schema.links).where(*_where(schema.links, "pair", "kind"), _among(schema.links, end))
     for end in ("left", "right")
@@ -148,6 +148,7 @@ class Tx:
         self.now = now
         self._records: dict[tuple[str, str, str], RecordRow | None] = {}
         self._members: dict[tuple[str, str], MemberRow | None] = {}
+        self._people: dict[tuple[str, str], dict[str, MemberRow]] = {}
         self._links: dict[int, LinkRow] = {}
         self._by_end: dict[tuple[str, str, str, str], LinkRow | None] = {}
         self._dirty: dict[tuple[str, ...], Any] = {}
@@ -213,16 +214,27 @@ class Tx:
         self.load_members(connection, [row])
         return self._members[connection, row]
 
+    def load_people(self, connection: str, people: Iterable[str]) -> None:
+        """Read all rows of many people at once."""
+        wanted = [person for person in dict.fromkeys(people) if (connection, person) not in self._people]
+        for person in wanted:
+            self._people[connection, person] = {}
+        for chunk in _chunks(wanted):
+            for found in self.sql.execute(_OF_PEOPLE, {"connection": connection, "ids": chunk}).mappings():
+                member = self._members.get((connection, found["row"])) or MemberRow(**found)
+                self._members[connection, member.row] = member
+                self._people[connection, member.person][member.row] = member
+
     def members_of(self, connection: str, person: str) -> list[MemberRow]:
         """A person's rows, by number."""
-        found = self.sql.execute(_ROWS_OF, {"connection": connection, "person": person}).scalars()
-        self.load_members(connection, found)
-        rows = [m for m in self._members.values() if m and (m.connection, m.person) == (connection, person)]
-        return sorted(rows, key=lambda member: (len(member.row), member.row))
+        self.load_people(connection, [person])
+        return sorted(self._people[connection, person].values(), key=lambda member: (len(member.row), member.row))
 
     def put_member(self, row: MemberRow) -> None:
         """Keep a new or changed candidate row."""
         self._members[row.connection, row.row] = row
+        self.load_people(row.connection, [row.person])
+        self._people[row.connection, row.person][row.row] = row
         self._dirty["member", row.connection, row.row] = row
 
     # links

@@ -26,9 +26,9 @@ from syncd.setup import Connection, Pair, World
 from syncd.store import Store, open_engine
 
 START = 1_800_000_000.0
-POLL_S = 60.0
-SWEEP_S = 300.0
-DAY_S = 900.0  # how long people work
+POLL_S = 90.0
+SWEEP_S = 180.0
+DAY_S = 360.0  # how long people work
 
 
 class Crash(BaseException):
@@ -290,7 +290,7 @@ class Simulation:
         await people
         await asyncio.gather(*self._tasks)
         self.crashing, self.faults.on = False, False
-        await self._serve_until(self.clock.now() + 2 * SWEEP_S + 4 * POLL_S)
+        await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S + 60.0)
         judge_safety(self)
         await self._judge_convergence()
         await self._judge_quiet()
@@ -298,7 +298,7 @@ class Simulation:
     async def _people(self) -> None:
         end = self.clock.now() + self.options.minutes * 60
         while self.options.people and self.clock.now() < end:
-            await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 90.0]))
+            await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 60.0]))
             self.act()
 
     def engine(self) -> Engine:
@@ -469,7 +469,7 @@ class Simulation:
 
     async def _judge_quiet(self) -> None:
         before = self.writes()
-        await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S)
+        await self._serve_until(self.clock.now() + SWEEP_S + 30.0)
         after = self.writes()
         if after != before:
             self.violations.append(f"I21 {after - before} writes after all was in step")
