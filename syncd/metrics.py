@@ -62,9 +62,10 @@ class Unmeasured:
 
 
 class Metrics:
-    """All of syncd's metrics in one registry."""
+    """All of syncd's metrics in one registry, by default in a new one."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str) -> None:
+        registry = registry or CollectorRegistry()
         self.registry = registry
         self._add_calls()
         self._add_work()
@@ -101,6 +102,8 @@ class Metrics:
         )
         self._intents = Gauge("syncd_intents", "Writes by state", ["connection", "state"], registry=on)
         self._held = Gauge("syncd_held", "Records that wait for a person", ["connection", "reason"], registry=on)
+        self._pages = Counter("syncd_pages", "Pages of lists taken in", ["connection", "walk"], registry=on)
+        self._writes = Counter("syncd_writes", "Writes done", ["connection", "kind", "call"], registry=on)
         self._webhooks = Counter("syncd_webhooks", "Webhooks by verdict", ["connection", "result"], registry=on)
 
     # calls: a Meter
@@ -128,6 +131,13 @@ class Metrics:
         self._limit.labels(connection, rule).set(limit)
 
     # work
+
+    def listen(self, action: str, facts: Mapping[str, str]) -> None:
+        """Count what an engine tells (a listener)."""
+        if action == "page":
+            self._pages.labels(facts["connection"], facts["walk"]).inc()
+        elif action == "written":
+            self._writes.labels(facts["connection"], facts["kind"], facts["call"]).inc()
 
     def walked(self, connection: str, walk: str, at: float) -> None:
         """A walk ended proven complete at ``at`` (seconds since the epoch)."""

@@ -1,0 +1,409 @@
+"""The daemon: it owns the store, keeps every lane at work, answers on the port, and stops with nothing half done.
+
+A lane that dies of a bug is told in the log and begun again after a while; the process goes on. When it is to stop, it
+begins nothing new, waits for the writes that are under way, and ends; whatever the wait was too short for is looked up
+at the next start, as after a kill.
+"""
+
+import asyncio
+import contextlib
+import math
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from syncd import crosscheck, page, push, schedule, schema, webhooks
+from syncd.app import VERSION, App, Network, build, open_store, ownership_of, sealer_of, store_url
+from syncd.clock import Clock
+from syncd.connector import Plugin
+from syncd.cycle import Lane
+from syncd.errors import ConfigInvalid, Unavailable
+from syncd.handover import Desk, Progress, RunCommand, Told
+from syncd.limits import Priority
+from syncd.logs import trace_of
+from syncd.metrics import Metrics
+from syncd.owner import Ownership
+from syncd.sealing import Entropy
+from syncd.server import address_of, build_app, listening, serving
+from syncd.settings import Config, revealed
+from syncd.store import open_engine, upsert
+
+STOP_S = 20.0  # how long a stop waits for writes under way
+STEADY_S = 300.0  # whoever has lived so long begins again at once
+LOOK_S = 5.0
+PRUNE_S = 3600.0
+FRESH_S = 1.0  # how old the facts on the page and in the metrics may be
+DRIVES = frozenset({"backfill"})  # handed-over commands that drive the lanes themselves
+
+_AWAY = {
+    "server_error": "answers with errors of its own",
+    "lost": "does not answer",
+    "not_sent": "cannot be connected to",
+}
+_UNREACHED: dict[str, Any] = {"reached_at": None, "error": None, "error_at": None}
+
+log = structlog.get_logger()
+
+
+async def serve(
+    config: Config,
+    plugins: Mapping[str, Plugin],
+    *,
+    clock: Clock,
+    rng: random.Random,
+    entropy: Entropy,
+    network: Network = lambda name: None,
+    on_ready: Callable[[str], None] = lambda address: None,
+    run_command: RunCommand | None = None,
+    stopping: asyncio.Event | None = None,
+) -> int:
+    """Run the daemon until SIGTERM, SIGINT or ``stopping``; the exit code.
+
+    ``on_ready`` is told the page's address once the port answers. ``run_command`` does what other processes hand over.
+    Raises ``ConfigInvalid``, and ``Unavailable`` where the database does not answer.
+    """
+    crosscheck.examine(config, plugins).refuse()
+    with _stopped_by_signals() if stopping is None else contextlib.nullcontext(stopping) as stop:
+        async with _owned(config, clock, stop) as lock:
+            if lock is None:
+                return 0
+            sealer = sealer_of(config, entropy)
+            metrics = ReachMetrics(clock)
+            with contextlib.closing(open_store(config, clock, sealer)) as store:
+                app = build(config, plugins, store, sealer, rng=rng, network=network, meter=metrics)
+                try:
+                    return await Daemon(app, metrics, lock, stop, run_command).run(on_ready)
+                finally:
+                    await app.close()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[asyncio.Event]:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield stopping
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _owned(config: Config, clock: Clock, stopping: asyncio.Event) -> AsyncIterator[Ownership | None]:
+    """The right to write to the store, waited for; None: we were stopped while waiting."""
+    engine = open_engine(store_url(config))
+    lock = ownership_of(config, engine)
+    try:
+        is_ours, waits = await _taken(lock), False
+        while not is_ours and not stopping.is_set():
+            if not waits:
+                log.info("Another process has this store; this one waits until that one ends.", action="waiting")
+            waits = True
+            await _sleep(clock, 1.0, stopping)
+            is_ours = await _taken(lock)
+        yield lock if is_ours else None
+    finally:
+        lock.release()
+        engine.dispose()
+
+
+async def _taken(lock: Ownership) -> bool:
+    try:
+        return await asyncio.to_thread(lock.take)
+    except OSError as error:
+        raise ConfigInvalid(f"store.url: the store's folder cannot be used: {error.strerror}") from error
+    except sa.exc.SQLAlchemyError as error:
+        raise Unavailable("store.url: the database does not answer") from error
+
+
+async def _sleep(clock: Clock, seconds: float, stopping: asyncio.Event) -> None:
+    """Sleep, but not beyond a stop."""
+    waits = [asyncio.ensure_future(clock.sleep_until(clock.now() + seconds)), asyncio.ensure_future(stopping.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _ended(waits)
+
+
+async def _ended(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """Cancel what is still under way, and wait for its end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# --- the daemon -----------------------------------------------------------------------------------------------------
+
+
+class Daemon:
+    """What runs while the store is ours. ``down``: what died of a bug and waits to be begun again."""
+
+    def __init__(
+        self,
+        app: App,
+        metrics: "ReachMetrics",
+        lock: Ownership,
+        stopping: asyncio.Event,
+        run_command: RunCommand | None,
+    ) -> None:
+        self.app = app
+        self.engine = app.engine
+        self.clock = app.store.clock
+        self.down: set[str] = set()
+        self._metrics = metrics
+        self._lock = lock
+        self._stopping = stopping
+        self._run_command = run_command
+        self._work: asyncio.Task[None] | None = None
+        self._one_driver = asyncio.Lock()
+        self._polls = {name: config.poll for name, config in app.config.connections.items()}
+        self._facts: page.Facts | None = None
+        self._exit_code = 0
+        self._has_begun = False
+
+    async def run(self, on_ready: Callable[[str], None]) -> int:
+        """From the first look to the stop; the exit code."""
+        config = self.app.config
+        secrets = {name: revealed(each.webhook_path_secret) for name, each in config.connections.items()}
+        receiver = webhooks.Receiver(self.engine, webhooks.ears_of(self.engine, secrets), self._metrics)
+        await self._prepare()
+        listener = listening(config.server)
+        site = build_app(
+            config.server, page=self._page, measured=self._measured, troubles=self.troubles, receive=receiver.receive
+        )
+        async with serving(site, listener):
+            address = address_of(listener)
+            log.info("Serving.", action="serving", address=address)
+            on_ready(address)
+            async with self._desk() as desk:
+                await self._run(desk)
+        log.info("Stopped.", action="stopped")
+        return self._exit_code
+
+    async def _prepare(self) -> None:
+        pages = await self.app.store.run(schedule.last_pages)
+        pace = schedule.next_poll(self.app.world, self._polls, pages)
+        self.engine.next_poll = pace
+        self.engine.listeners += [pace.listen, self._metrics.listen]
+        await self._metrics.load(self.app)
+
+    @contextlib.asynccontextmanager
+    async def _desk(self) -> AsyncIterator[Desk | None]:
+        if self._run_command is None:
+            yield None
+            return
+        async with Desk(self.app, self._handed_over) as desk:
+            yield desk
+
+    async def _run(self, desk: Desk | None) -> None:
+        tasks = [asyncio.ensure_future(self._kept_up("watch", self._watch))]
+        tasks += [asyncio.ensure_future(self._kept_up("desk", desk.attend))] if desk else []
+        self._begin_work()
+        try:
+            await self._stopping.wait()
+            log.info("Stopping; writes under way are waited for.", action="stopping")
+            await self._wind_down()
+        finally:
+            await _ended([*tasks, *([self._work] if self._work else [])])
+
+    def troubles(self) -> list[str]:
+        """Why we are not ready, a sentence each; no names, since anybody may ask."""
+        reasons = [] if self._has_begun else ["syncd is starting"]
+        if self.down:
+            reasons.append(f"{len(self.down)} parts of syncd died and will be begun again; see the log")
+        return [*reasons, "syncd is stopping"] if self._stopping.is_set() else reasons
+
+    # the lanes
+
+    def _begin_work(self) -> None:
+        self._work = asyncio.ensure_future(self._kept_up("work", self._work_on))
+
+    async def _work_on(self) -> None:
+        """The first look, if there was none under this config, then every lane for ever."""
+        for lane in self.engine.lanes.values():
+            lane.walking.clear()  # a list that was left in the middle goes on at its token
+            lane.parked.pop(Priority.LOOKUP, None)
+        await self.engine.begin()
+        self._has_begun = True
+        if not await self.engine.has_learnt():
+            log.info("The first look: every list is read, and nothing is written yet.", action="learning")
+            await self.engine.learn()
+        self.engine.scheduled = True
+        with schedule.waking(self.engine, self._polls):
+            lanes = self.engine.lanes.items()
+            await asyncio.gather(*(self._kept_up(f"lane {name}", partial(self._drive, lane)) for name, lane in lanes))
+
+    async def _drive(self, lane: Lane) -> None:
+        lane.walking.clear()
+        await self.app.store.run(_recover, lane.connection.name, self.clock.now())
+        await self.engine.drive(lane)
+
+    async def _wind_down(self) -> None:
+        """Begin nothing new, and wait for the writes under way; a read that is cut off does no harm."""
+        for lane in self.engine.lanes.values():
+            lane.parked[Priority.LOOKUP] = math.inf  # what parks look-ups parks everything
+        until = self.clock.now() + STOP_S
+        while self.clock.now() < until and await self.app.store.run(_has_writes_under_way):
+            await self.clock.sleep_until(self.clock.now() + 0.05)
+        if self._work is not None:
+            await _ended([self._work])
+
+    async def _kept_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what goes on for ever; if it dies of a bug, tell that, and begin it again after a while."""
+        deaths = 0
+        while True:
+            self.down.discard(name)
+            began = self.clock.now()
+            task = asyncio.ensure_future(work())
+            try:
+                await asyncio.wait([task])
+            finally:
+                await _ended([task])
+            error = None if task.cancelled() else task.exception()
+            if error is None:
+                return
+            deaths = 1 if self.clock.now() - began > STEADY_S else deaths + 1
+            wait_s = push.delay_s(deaths, self.engine.rng.random())
+            self.down.add(name)
+            log.error("A part of syncd died and will be begun again.", action="died", part=name, wait_s=round(wait_s),
+                      trace=trace_of(error))  # fmt: skip
+            await self.clock.sleep_until(self.clock.now() + wait_s)
+
+    # commands of others
+
+    async def _handed_over(self, app: App, command: str, arguments: Told, progress: Progress) -> Told:
+        """Do a command; one that drives the lanes itself has them for itself."""
+        assert self._run_command is not None
+        if command not in DRIVES:
+            return await self._run_command(app, command, arguments, progress)
+        async with self._one_driver:
+            await self._wind_down()
+            world, scheduled = self.engine.world, self.engine.scheduled
+            try:
+                for lane in self.engine.lanes.values():
+                    lane.walking.clear()
+                    lane.parked.pop(Priority.LOOKUP, None)
+                return await self._run_command(app, command, arguments, progress)
+            finally:
+                self.engine.world, self.engine.scheduled = world, scheduled
+                self.engine.allow_empty = self.engine.allow_large = False
+                if not self._stopping.is_set():
+                    self._begin_work()
+
+    # watching and telling
+
+    async def _watch(self) -> None:
+        """Every few seconds: note who was reached, see that the store is still ours; every hour: forget old events."""
+        pruned_at = 0.0
+        while True:
+            await self._metrics.keep(self.app)
+            if not await self._still_owns():
+                log.error("The store is no longer ours; another process may have it.", action="lost_store")
+                self._exit_code = 1
+                self._stopping.set()
+                return
+            if self.clock.now() - pruned_at >= PRUNE_S:
+                pruned_at = self.clock.now()
+                await self.app.store.run(webhooks.prune, pruned_at)
+            await self.clock.sleep_until(self.clock.now() + LOOK_S)
+
+    async def _still_owns(self) -> bool:
+        try:
+            return await asyncio.to_thread(self._lock.take)
+        except sa.exc.SQLAlchemyError:
+            return False
+
+    async def _look(self) -> page.Facts:
+        """The facts for page and metrics, at most a second old."""
+        if self._facts is None or self.clock.now() - self._facts["at"] >= FRESH_S:
+            self._facts = await self.app.store.run(page.status_facts, self.app.world, self.clock.now())
+        return self._facts
+
+    async def _page(self) -> str:
+        learning = ["the first look is under way"] if self.engine.learning else []
+        return page.shown(await self._look(), [*self.troubles(), *learning])
+
+    async def _measured(self) -> bytes:
+        self._metrics.show(await self._look())
+        return self._metrics.render()
+
+
+class ReachMetrics(Metrics):
+    """All metrics; besides, when each system last answered, which is kept in the table of connections."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(version=VERSION)
+        self._clock = clock
+        self._reach: dict[str, dict[str, Any]] = {}
+        self._kept: dict[str, dict[str, Any]] = {}
+
+    def called(self, connection: str, method: str, outcome: str, seconds: float) -> None:
+        """A call has come to its end, retries included."""
+        super().called(connection, method, outcome, seconds)
+        now, known = self._clock.now(), self._reach.get(connection, {})
+        if outcome in ("ok", "client_error", "refused_rate"):
+            self._reach[connection] = {"reached_at": now, "error": None, "error_at": known.get("error_at")}
+        elif outcome in _AWAY:
+            at = known.get("error_at") if known.get("error") else now
+            self._reach[connection] = {"reached_at": known.get("reached_at"), "error": _AWAY[outcome], "error_at": at}
+
+    async def load(self, app: App) -> None:
+        """Begin with what was known of these connections."""
+        rows = await app.store.run(_connections)
+        self._reach = {name: row for name, row in rows.items() if name in app.world.connections}
+        self._kept = {}
+
+    async def keep(self, app: App) -> None:
+        """Write down what has changed."""
+        rows = [
+            {"name": name, "system": connection.facts.system, **(self._reach.get(name) or _UNREACHED)}
+            for name, connection in app.world.connections.items()
+        ]
+        changed = [row for row in rows if self._kept.get(row["name"]) != row]
+        if changed:
+            await app.store.run(upsert, schema.connections, changed)
+            self._kept |= {row["name"]: row for row in changed}
+
+    def show(self, facts: page.Facts) -> None:
+        """Set the gauges to what stands in the store."""
+        self.intents(
+            {(lane["name"], state): count for lane in facts["lanes"] for state, count in lane["intents"].items()}
+        )
+        held: dict[tuple[str, str], int] = {}
+        for row in facts["held"]:
+            key = (row["connection"], row["reason"])
+            held[key] = held.get(key, 0) + row["count"]
+        self.held(held)
+        for walk in facts["walks"]:
+            if walk["polled_at"] is not None:
+                self.walked(walk["connection"], walk["walk"], walk["polled_at"])
+        for lane in facts["lanes"]:
+            for rule in lane["rules"]:
+                self.budget(lane["name"], rule["rule"], rule["used"], rule["limit"])
+
+
+# --- what is asked of the store ---------------------------------------------------------------------------------------
+
+_intents = schema.intents.c
+_UNDER_WAY = sa.select(sa.func.count()).where(_intents.state == "sent")
+
+
+def _has_writes_under_way(connection: sa.Connection) -> bool:
+    return bool(connection.execute(_UNDER_WAY).scalar_one())
+
+
+def _recover(connection: sa.Connection, name: str, now: float) -> None:
+    """What a lane had sent when it died has an unknown outcome; it is looked up when no answer can come any more."""
+    lost = sa.update(schema.intents).where(_intents.connection == name, _intents.state == "sent")
+    connection.execute(lost.values(state="unknown", due=now + push.CALL_TIMEOUT_S))
+
+
+def _connections(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    rows: Sequence[Any] = connection.execute(sa.select(schema.connections)).mappings().all()
+    return {row["name"]: {key: row[key] for key in _UNREACHED} for row in rows}

@@ -1,0 +1,257 @@
+"""Webhooks in: judged on their raw bytes, kept before the 2xx, and then only "look at this again".
+
+A body is never believed and never stored: the inbox keeps whose it was, its id or keyed digest, what it named and when.
+What it named is marked to be read, or a list is set due, in the same transaction; the answer follows the commit. Who
+sends what is not genuine, or to a name that is not there, always gets the same answer. Limits as the OWASP API Security
+Top 10 (2023, API4) asks for: of the body, of the headers, and of the time that both may take.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+
+from syncd import plan, schema
+from syncd.connector import Connector, Delivery, Notice, Webhooks, with_ability
+from syncd.cycle import Engine
+from syncd.facts import Walk
+from syncd.limits import Priority, parse_rules
+from syncd.mapping import Digest
+from syncd.metrics import OTHER, Metrics
+from syncd.model import Kind, Ref
+from syncd.settle import Work, mark
+from syncd.setup import Connection
+
+LONGEST_BODY = 1024 * 1024  # bytes
+MOST_HEADERS = 64
+READ_S = 10.0
+RETRY_AFTER_S = 30
+EVENT_HORIZON_S = 14 * 86400.0  # no system sends an event again after that
+BODY_HORIZON_S = 600.0  # equal bodies without an id are one event only for so long
+RING_GAP_S = 30.0  # a list is walked no oftener than this, however often the bell rings
+LONGEST_NAME = 200  # characters of an id that an event may name
+MOST_REFS = 100  # of one event
+FEW = 50
+METHODS = ("POST", "PUT", "PATCH")  # Ninjahire's subscriptions choose among them
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A genuine delivery: what it says, and whether it is a bare doorbell, whose body nobody signed."""
+
+    notice: Notice
+    is_bell: bool = False
+
+
+@dataclass(frozen=True)
+class Ear:
+    """How one connection hears: its connector's judgement, if it judges, and the secret part of its address, if any."""
+
+    connection: Connection
+    connector: Webhooks | None
+    path_secret: str | None = field(default=None, repr=False)
+
+    def judge(self, delivery: Delivery) -> Heard | None:
+        """What a genuine delivery says; None: it is not genuine."""
+        if self.path_secret and hmac.compare_digest(self.path_secret.encode(), _bytes(delivery.event)):
+            walks = tuple(walk.name for walk in self.connection.facts.walks)
+            return Heard(Notice(walks=walks), is_bell=True)
+        notice = self.connector.verify(delivery) if self.connector else None
+        return None if notice is None else Heard(notice)
+
+
+def ear_of(connection: Connection, connector: Connector, path_secret: str | None) -> Ear:
+    """A connection's ear. A connector that takes an empty delivery judges nothing: the path alone can be genuine."""
+    judging: Webhooks | None = with_ability(connector, Webhooks)
+    if judging is not None and judging.verify(Delivery(b"", {})) is not None:
+        judging = None
+    return Ear(connection, judging, path_secret)
+
+
+def ears_of(engine: Engine, path_secrets: Mapping[str, str | None]) -> dict[str, Ear]:
+    """The ears of all connections that are enabled; ``path_secrets`` by connection."""
+    return {
+        name: ear_of(lane.connection, lane.connector, path_secrets.get(name)) for name, lane in engine.lanes.items()
+    }
+
+
+class Receiver:
+    """The endpoint of ``/webhooks/{connection}`` and ``/webhooks/{connection}/{event}``."""
+
+    def __init__(self, engine: Engine, ears: Mapping[str, Ear], metrics: Metrics) -> None:
+        self._engine = engine
+        self._ears = ears
+        self._metrics = metrics
+
+    async def receive(self, request: Request) -> Response:
+        """Judge, keep, answer: exactly 200 if it is kept (Workable sends again until then)."""
+        name = request.path_params["connection"]
+        body = await _read(request)
+        if isinstance(body, Response):
+            self._count(name, "too_long")
+            return body
+        delivery = Delivery(
+            body, dict(request.headers), request.path_params.get("event"), received_at=self._engine.clock.now()
+        )
+        heard = self._judged(name, delivery)
+        if heard is None:
+            self._count(name, "forged" if name in self._ears else "unknown")
+            return PlainTextResponse("not accepted\n", 401)
+        return await self._kept(name, delivery, heard)
+
+    def _judged(self, name: str, delivery: Delivery) -> Heard | None:
+        # An unknown name takes the time of a known one: any ear judges its delivery, which is refused in any case.
+        ear = self._ears.get(name) or next(iter(self._ears.values()), None)
+        heard = ear.judge(delivery) if ear else None
+        return heard if name in self._ears else None
+
+    async def _kept(self, name: str, delivery: Delivery, heard: Heard) -> Response:
+        key = "bell" if heard.is_bell else event_key(heard.notice, delivery, self._engine.world.digest)
+        try:
+            fresh = await self._engine.do(keep, self._ears[name].connection, heard.notice, key)
+        except sa.exc.SQLAlchemyError:
+            log.exception("A webhook could not be kept.", action="webhook.store", connection=name)
+            self._count(name, "unavailable")
+            return PlainTextResponse("try again later\n", 503, headers={"Retry-After": str(RETRY_AFTER_S)})
+        self._count(name, "kept" if fresh else "duplicate")
+        return PlainTextResponse("kept\n")
+
+    def _count(self, name: str, result: str) -> None:
+        self._metrics.webhook(name if name in self._ears else OTHER, result)
+
+
+async def _read(request: Request) -> bytes | Response:
+    """The raw body, or the answer to one that is too much."""
+    if len(request.headers.raw) > MOST_HEADERS:
+        return _refused(431, "too many headers")
+    try:
+        async with asyncio.timeout(READ_S):
+            body = await _body(request)
+    except TimeoutError:
+        return _refused(408, "too slow")
+    except ClientDisconnect:
+        return _refused(400, "gone")
+    return _refused(413, "too long") if body is None else body
+
+
+async def _body(request: Request) -> bytes | None:
+    """The raw body; None: it is too long, and the rest of it was not read."""
+    claimed = request.headers.get("content-length", "0")
+    if not claimed.isascii() or not claimed.isdigit() or len(claimed) > 9 or int(claimed) > LONGEST_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            return None
+    return bytes(body)
+
+
+def _refused(status: int, why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", status, headers={"Connection": "close"})
+
+
+def _bytes(text: str | None) -> bytes:
+    return (text or "").encode("utf-8", "surrogateescape")
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------
+
+
+def event_key(notice: Notice, delivery: Delivery, digest: Digest) -> str:
+    """What makes two deliveries one event: the sender's id, else the keyed digest of address and body."""
+    if notice.event_id is None:
+        text = delivery.body.decode("latin-1")
+        return f"body {digest('webhook', f'{delivery.event} {text}')}"
+    return f"id {notice.event_id if _is_plain(notice.event_id) else digest('webhook', notice.event_id)}"
+
+
+def _is_plain(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
+
+
+_inbox, _cursors = schema.inbox.c, schema.cursors.c
+_KNOWN = sa.select(_inbox.id, _inbox.received_at).where(
+    _inbox.connection == sa.bindparam("of"), _inbox.event == sa.bindparam("key")
+)
+_SINCE = (
+    sa.select(_inbox.refs).where(_inbox.connection == sa.bindparam("of"), _inbox.id > sa.bindparam("after")).limit(FEW)
+)
+_FORGET = sa.delete(schema.inbox).where(_inbox.id == sa.bindparam("row"))
+_KEEP = sa.insert(schema.inbox)
+_CURSOR = sa.select(schema.cursors).where(
+    _cursors.connection == sa.bindparam("of"), _cursors.walk == sa.bindparam("name")
+)
+_SET_DUE = (
+    sa.update(schema.cursors)
+    .where(_cursors.connection == sa.bindparam("of"), _cursors.walk == sa.bindparam("name"))
+    .values(poll_due=sa.bindparam("due"))
+)
+
+
+def keep(work: Work, connection: Connection, notice: Notice, key: str) -> bool:
+    """Keep an event, and let what it names be looked at again; tells whether it was new."""
+    refs = _fewest(connection, notice.refs)
+    names = [str(ref) for ref in refs]
+    for known, received_at in work.sql.execute(_KNOWN, {"of": connection.name, "key": key}).tuples().all():
+        if _is_repeat(work, connection.name, key, known, work.tx.now - received_at, names):
+            return False
+        work.sql.execute(_FORGET, {"row": known})
+    row = {"connection": connection.name, "event": key, "refs": names, "received_at": work.tx.now}
+    work.sql.execute(_KEEP, row)
+    for ref in refs:
+        mark(work, connection.name, ref.kind, ref.id, "webhook", Priority.READ)
+    for walk in connection.facts.walks:
+        if walk.name in notice.walks:
+            ring(work, connection, walk)
+    work.woken.add(connection.name)
+    return True
+
+
+def _fewest(connection: Connection, refs: Iterable[Ref]) -> tuple[Ref, ...]:
+    """The records to be read: known kinds, sane ids, and where a person is a set of rows each row once."""
+    wanted = dict.fromkeys(ref for ref in refs if ref.kind in connection.terms and _is_plain(ref.id))
+    if connection.facts.rows:
+        rows = {ref.id for ref in wanted if ref.kind is Kind.APPLICATION}
+        wanted = dict.fromkeys(ref for ref in wanted if ref.kind is not Kind.CANDIDATE or ref.id not in rows)
+    return tuple(wanted)[:MOST_REFS]
+
+
+def _is_repeat(work: Work, connection: str, key: str, known: int, age_s: float, names: list[str]) -> bool:
+    """Whether an event is the one that is known.
+
+    A stage that goes there and back is told by equal bodies without an id: if anything else named the same records in
+    between, it is news. What names no record only rings, and rings are rare anyway.
+    """
+    if key.startswith("id "):
+        return age_s < EVENT_HORIZON_S
+    if not names or age_s >= BODY_HORIZON_S:
+        return False
+    since = work.sql.execute(_SINCE, {"of": connection, "after": known}).scalars().all()
+    return len(since) < FEW and not any(set(names) & set(told) for told in since)
+
+
+def ring(work: Work, connection: Connection, walk: Walk) -> None:
+    """Let a list be walked soon: at once, or as soon as bulk reads would still take no more than half the budget."""
+    cursor = work.sql.execute(_CURSOR, {"of": connection.name, "name": walk.name}).mappings().first()
+    if cursor is None:
+        return  # it was never walked, and so it is due
+    calls = 1 if walk.since and cursor["swept_at"] is not None else max(1, cursor["last_pages"])
+    rates = [(rule.calls, rule.window_s) for rule in parse_rules(connection.limits)]
+    began = cursor["polled_at"] if cursor["mode"] == "idle" else cursor["started_at"]
+    due = max(work.tx.now, (began or 0.0) + plan.stretched(RING_GAP_S, calls, rates))
+    if cursor["poll_due"] > due or cursor["mode"] != "idle":
+        work.sql.execute(_SET_DUE, {"of": connection.name, "name": walk.name, "due": due})
+
+
+def prune(connection: sa.Connection, now: float) -> int:
+    """Forget events that nobody sends again; how many there were."""
+    old = sa.delete(schema.inbox).where(_inbox.received_at < now - EVENT_HORIZON_S)
+    return connection.execute(old).rowcount
