@@ -239,8 +239,9 @@ class MemoryConnector:
         records = [record for thing in chosen for record in self._with_children(walk, thing)]
         more = start + self.facts.page < len(things)
         text = repr([(r.ref, sorted(r.fields.items()), r.version, r.updated_at) for r in records])
-        for thing in chosen:
-            self.system.note_read(thing.ref)
+        for ref in dict.fromkeys(record.ref for record in records):
+            if ref in self.system.things:
+                self.system.note_read(ref)
         told = tuple(records)
         return Page(lambda: told, digest_of(text.encode()), str(start + self.facts.page) if more else None,
                     self.system.clock.now())  # fmt: skip

@@ -54,7 +54,7 @@ def _join(work: Work, connection: Connection, record: Record, told: Digests) -> 
     else:
         rows = [other for other in work.tx.members_of(connection.name, person.id) if not other.gone]
     member = MemberRow(
-        connection.name, row, person.id, dict(told), dict(told), record.created_at, False, "anonymized" in record.traits
+        connection.name, row, person.id, dict(told), dict(told), record.created_at, frozen="anonymized" in record.traits
     )
     work.tx.put_member(member)
     latest = all((record.created_at or 0.0) >= (other.created_at or 0.0) for other in rows)
@@ -68,8 +68,7 @@ def _join(work: Work, connection: Connection, record: Record, told: Digests) -> 
 def _known_by_email(work: Work, connection: Connection, email: str | None) -> RecordRow | None:
     if not email:
         return None
-    known = work.tx.person_by_key(connection.name, email)
-    return known
+    return work.tx.person_by_key(connection.name, email)
 
 
 def _say(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
@@ -181,6 +180,20 @@ def wrote_row(work: Work, connection: Connection, row: str, name: str) -> None:
     member.base[name] = member.seen[name]
     work.tx.put_member(member)
     _say(work, person, member, name)
+
+
+def leave_to_rows(work: Work, connection: Connection, row: str, key: str, names: list[str]) -> None:
+    """A link's write reached one row, so its ends agree; that it reaches the others is the connection's own matter."""
+    member = work.tx.member(connection.name, row)
+    siblings = [m.row for m in work.tx.members_of(connection.name, member.person)] if member else []
+    for intent in intents_on(work, connection.name, Kind.CANDIDATE, [ref for ref in siblings if ref != row], UNSENT):
+        part = intent.wants.get(key, {})
+        moved = {name: [part[name][0], part[name][0]] for name in names if name in part}
+        if moved:
+            intent.wants[ROWS] = {**intent.wants.get(ROWS, {}), **moved}
+            intent.wants[key] = {name: want for name, want in part.items() if name not in moved}
+            intent.wants = {owner: wants for owner, wants in intent.wants.items() if wants}
+            save_intent(work, intent)
 
 
 def lost_row(work: Work, connection: Connection, row: str) -> RecordRow | None:

@@ -516,6 +516,8 @@ def _confirm_part(
     if connection.is_rows(kind):
         for name in part:
             people.wrote_row(work, connection, ref, name)
+        if key != ROWS:
+            people.leave_to_rows(work, connection, ref, key, list(part))
     link = work.tx.link(int(key)) if key != ROWS else None
     if link is None:
         return
