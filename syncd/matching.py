@@ -68,7 +68,7 @@ def judge(kind: Kind, subject: Likeness, found: Found) -> Match:
 def _by_key(rule: str, kind: Kind, found: Found) -> Match:
     free = [other for other in found.there if not other.linked]
     twins = [other for other in found.here if not other.linked]
-    if len(free) == 1 and not twins:
+    if len(free) == 1 == len(found.there) and not found.here:
         return Match(How.LINK, free[0].id, rule)
     if free or twins:
         return Match(How.HOLD, by="duplicate", choices=_ids([*free, *twins]))
@@ -86,6 +86,8 @@ def _job(subject: Likeness, found: Found) -> Match:
             return Match(How.LINK, same_code[0].id, "code")
         if same_code:
             return Match(How.HOLD, by="ambiguous_job", choices=_ids(same_code))
+    if subject.title is None:
+        return Match(How.CREATE)
     same_title = [other for other in found.there if other.title == subject.title and not other.linked]
     twins = [other for other in found.here if other.title == subject.title and not other.linked]
     unlike = [other for other in same_title if subject.key and other.key and other.key != subject.key]
