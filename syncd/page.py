@@ -21,6 +21,7 @@ from syncd.setup import Connection, Pair, World
 
 REFRESH_S = 2
 JOURNAL_LINES = 20
+LONG_WALK_S = 5.0  # a list that takes longer to read is shown as being read
 Facts = dict[str, Any]
 
 # --- the facts ------------------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ def status_facts(connection: sa.Connection, world: World, now: float) -> Facts:
     return {
         "at": now,
         "stopped": switches,
-        "pairs": [_pair(pair, linked, intents, holds, cursors, scopes) for pair in world.pairs],
+        "pairs": [_pair(pair, linked, intents, holds, marks, cursors, scopes, now) for pair in world.pairs],
         "lanes": [
             _lane(each, budgets.get(name, ""), reached.get(name, {}), intents, marks.get(name, 0), scopes, now)
             for name, each in world.connections.items()
@@ -86,15 +87,22 @@ def _pair(
     linked: Sequence[Facts],
     intents: Sequence[Facts],
     holds: Sequence[Facts],
+    marks: Mapping[str, int],
     cursors: Sequence[Facts],
     scopes: set[str],
+    now: float,
 ) -> Facts:
-    """``flows``: kind -> arrow; ``waiting``: writes not done; ``in_step``: nothing waits, and both ends were swept."""
+    """``flows``: kind -> arrow; ``waiting``: writes not done; ``reading``: records and long lists being read.
+
+    ``in_step``: both ends were read whole, and nothing waits, is held or is being read.
+    """
     ends = {pair.left.name, pair.right.name}
     waiting = sum(row["count"] for row in intents if {row["connection"], row["source"]} == ends)
     held = sum(row["count"] for row in holds if row["pair"] == pair.name)
     walks = [row for row in cursors if row["connection"] in ends]
     swept = {row["connection"] for row in walks} == ends and all(row["swept_at"] is not None for row in walks)
+    long = [row for row in walks if row["mode"] != "idle" and now - (row["started_at"] or now) > LONG_WALK_S]
+    reading = sum(marks.get(name, 0) for name in ends) + len(long)
     stopped = bool(scopes & {"*", f"pair/{pair.name}", *(f"connection/{name}" for name in ends)})
     return {
         "name": pair.name,
@@ -103,9 +111,10 @@ def _pair(
         "flows": {kind.value: _arrow(pair, kind) for kind in Kind if pair.syncs(kind)},
         "linked": {row["kind"]: row["count"] for row in linked if row["pair"] == pair.name},
         "waiting": waiting,
+        "reading": reading,
         "held": held,
         "stopped": stopped,
-        "in_step": swept and not waiting and not held and not stopped,
+        "in_step": swept and not (waiting or reading or held or stopped),
     }
 
 
@@ -225,7 +234,7 @@ def _scope(scope: str) -> str:
 def _pair_row(pair: Mapping[str, Any]) -> Iterable[str]:
     flows = ", ".join(f"{kind} {arrow}" for kind, arrow in pair["flows"].items())
     linked = ", ".join(f"{count} {kind}" for kind, count in sorted(pair["linked"].items())) or "none yet"
-    counts = [(pair["waiting"], "to be written"), (pair["held"], "held")]
+    counts = [(pair["waiting"], "to be written"), (pair["reading"], "to be read"), (pair["held"], "held")]
     behind = ", ".join(f"{count} {word}" for count, word in counts if count)
     if pair["stopped"]:
         state = _span("bad", "stopped")

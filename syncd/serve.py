@@ -178,9 +178,8 @@ class Daemon:
             config.server, page=self._page, measured=self._measured, troubles=self.troubles, receive=receiver.receive
         )
         async with serving(site, listener):
-            address = address_of(listener)
-            log.info("Serving.", action="serving", address=address)
-            on_ready(address)
+            log.info("Serving.", action="serving", host=config.server.host, port=listener.getsockname()[1])
+            on_ready(address_of(listener))
             async with self._desk() as desk:
                 await self._run(desk)
         log.info("Stopped.", action="stopped")
