@@ -71,7 +71,11 @@ def mean_the_same(left: Words, left_word: str, right: Words, right_word: str) ->
         return True
     into_right = right.theirs(ours_left) if ours_left else ()
     into_left = left.theirs(ours_right) if ours_right else ()
-    return right_word in into_right or left_word in into_left
+    return _is_among(right_word, into_right) or _is_among(left_word, into_left)
+
+
+def _is_among(word: str, words: Iterable[str]) -> bool:
+    return word.casefold() in {other.casefold() for other in words}
 
 
 @dataclass(frozen=True)
