@@ -40,7 +40,7 @@ _LINKED = (
     .where(_links.left.is_not(None), _links.right.is_not(None))
     .group_by(_links.pair, _links.kind)
 )
-_MARKED = sa.select(_marks.connection, sa.func.count()).group_by(_marks.connection)
+_MARKED = sa.select(_marks.connection, sa.func.count().label("number")).group_by(_marks.connection)
 _SWITCHES = sa.select(schema.switches).order_by(schema.switches.c.scope)
 _CURSORS = sa.select(schema.cursors).order_by(schema.cursors.c.connection, schema.cursors.c.walk)
 _REACHED = sa.select(schema.connections)
@@ -65,7 +65,7 @@ def status_facts(connection: sa.Connection, world: World, now: float) -> Facts:
     linked = rows(_LINKED)
     budgets = {row["connection"]: row["log"] for row in rows(_BUDGETS)}
     reached = {row["name"]: row for row in rows(_REACHED)}
-    marks: dict[str, int] = dict(connection.execute(_MARKED).tuples().all())
+    marks: dict[str, int] = {row.connection: row.number for row in connection.execute(_MARKED)}
     pages = last_pages(connection)
     scopes = {row["scope"] for row in switches}
     return {

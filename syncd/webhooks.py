@@ -200,7 +200,7 @@ def keep(work: Work, connection: Connection, notice: Notice, key: str) -> bool:
     """Keep an event, and let what it names be looked at again; tells whether it was new."""
     refs = _fewest(connection, notice.refs)
     names = [str(ref) for ref in refs]
-    for known, received_at in work.sql.execute(_KNOWN, {"of": connection.name, "key": key}).tuples().all():
+    for known, received_at in work.sql.execute(_KNOWN, {"of": connection.name, "key": key}).all():
         if _is_repeat(work, connection.name, key, known, work.tx.now - received_at, names):
             return False
         work.sql.execute(_FORGET, {"row": known})
