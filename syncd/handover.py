@@ -283,10 +283,13 @@ class Desk:
             if self._path is None:
                 await self._look()
             for run in list(self._runs.values()):
-                if run.progress is not None and not run.is_kept:
-                    run.is_kept = True
-                    await self._store.run(progressed, run.id, run.progress)
+                await self._keep_progress(run)
             await clock.sleep_until(clock.now() + LOOK_S)
+
+    async def _keep_progress(self, run: Run) -> None:
+        if run.progress is not None and not run.is_kept:
+            run.is_kept = True
+            await self._store.run(progressed, run.id, run.progress)
 
     # by socket
 
@@ -357,6 +360,7 @@ class Desk:
             work.cancel()
             await asyncio.wait([work])
         state, result = self._outcome(work, command)
+        await self._keep_progress(run)
         await self._store.run(end, run.id, state, result, self._store.clock.now())
         run.tell({"state": state, "result": result})
 

@@ -1,0 +1,321 @@
+"""The port: who may look, what it says about itself, and the page."""
+
+import asyncio
+import contextlib
+import socket
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from starlette.responses import PlainTextResponse
+
+from syncd import page, schema, server
+from syncd.cycle import stop
+from syncd.errors import ConfigInvalid
+from syncd.settings import Server
+from tests.unit.small_app import START, app_of
+
+PAGE_TOKEN = "a page token of many signs".replace(" ", "_")
+
+
+def app(troubles=(), **settings):
+    async def shown():
+        return "<p>the page</p>"
+
+    async def measured():
+        return b"syncd_up 1\n"
+
+    async def receive(request):
+        return PlainTextResponse("kept\n")
+
+    return server.build_app(
+        Server.model_validate(settings), page=shown, measured=measured, troubles=lambda: troubles, receive=receive
+    )
+
+
+def ask(asgi, path, *, host="127.0.0.1:8080", method="GET", **kwargs):
+    async def main():
+        transport = httpx.ASGITransport(app=asgi)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            return await client.request(method, path, **kwargs)
+
+    return asyncio.run(main())
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+# --- who may look
+
+
+def test_on_loopback_without_a_token_this_machine_may_look():
+    for host in ("127.0.0.1:8080", "localhost:8080", "[::1]:8080"):
+        assert ask(app(), "/", host=host).text == "<p>the page</p>"
+        assert ask(app(), "/metrics", host=host).text == "syncd_up 1\n"
+
+
+@pytest.mark.parametrize("host", ["evil.example.test", "evil.example.test:8080", "127.0.0.1.evil.example.test"])
+def test_a_foreign_name_that_leads_here_may_not(host):
+    assert ask(app(), "/", host=host).status_code == 403
+    assert ask(app(), "/metrics", host=host).status_code == 403
+
+
+def test_our_own_public_name_may():
+    asgi = app(public_url="https://sync.acme.example")
+    assert ask(asgi, "/", host="sync.acme.example").status_code == 200
+
+
+def test_a_strange_host_header_is_no_error():
+    assert ask(app(), "/", headers={"Host": "[::1"}).status_code in {200, 403}
+    assert ask(app(), "/", headers={"Host": b"\xff:x:y"}).status_code == 403
+
+
+def test_a_token_is_wanted_for_page_and_metrics_and_for_nothing_else():
+    asgi = app(listen="0.0.0.0:8080", page_token=PAGE_TOKEN)
+    for path in ("/", "/metrics"):
+        assert ask(asgi, path).status_code == 401
+        assert ask(asgi, path, headers=bearer("guess")).status_code == 401
+        assert ask(asgi, path, headers=bearer(PAGE_TOKEN)).status_code == 200
+    assert ask(asgi, "/healthz").status_code == 200
+    assert ask(asgi, "/readyz").status_code == 200
+    assert ask(asgi, "/webhooks/acme", method="POST").status_code == 200
+
+
+def test_a_browser_trades_the_token_for_a_cookie():
+    asgi = app(listen="0.0.0.0:8080", page_token=PAGE_TOKEN, public_url="https://sync.acme.example")
+    traded = ask(asgi, "/", params={"token": PAGE_TOKEN})
+    assert (traded.status_code, traded.headers["location"]) == (303, "/")
+    cookie = traded.headers["set-cookie"]
+    assert PAGE_TOKEN not in cookie
+    assert all(word in cookie.lower() for word in ("httponly", "samesite=lax", "secure"))
+    name, _, value = cookie.partition(";")[0].partition("=")
+    assert ask(asgi, "/", headers={"Cookie": f"{name}={value}"}).status_code == 200
+    assert ask(asgi, "/", headers={"Cookie": f"{name}={value[:-1]}"}).status_code == 401
+    assert ask(asgi, "/", params={"token": "guess"}).status_code == 401
+
+
+# --- what it says
+
+
+def test_metrics_are_there_without_a_detour():
+    answer = ask(app(), "/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert ask(app(), "/metrics/").status_code == 404
+
+
+def test_readiness_tells_why_not():
+    assert ask(app(), "/readyz").json() == {"ready": True, "reasons": []}
+    answer = ask(app(troubles=["syncd is starting"]), "/readyz")
+    assert (answer.status_code, answer.json()["reasons"]) == (503, ["syncd is starting"])
+
+
+def test_every_answer_bears_the_headers_that_browsers_heed():
+    for path, method in (("/", "GET"), ("/healthz", "GET"), ("/nothing", "GET"), ("/webhooks/x", "GET")):
+        headers = ask(app(), path, method=method).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+
+
+def test_the_routes_are_these_and_no_others():
+    asgi = app()
+    for path in ("/docs", "/openapi.json", "/webhooks", "/webhooks/a/b/c", "/x"):
+        assert ask(asgi, path, method="POST" if "webhooks" in path else "GET").status_code == 404
+    for method in ("GET", "DELETE", "HEAD"):
+        assert ask(asgi, "/webhooks/acme", method=method).status_code == 405
+
+
+# --- the socket
+
+
+def test_a_taken_port_is_a_mistake_of_the_config():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigInvalid, match=r"server\.listen"):
+            server.listening(Server(listen=f"127.0.0.1:{port}"))
+
+
+@contextlib.asynccontextmanager
+async def served(asgi):
+    with server.listening(Server(listen="127.0.0.1:0")) as listener:
+        async with server.serving(asgi, listener):
+            yield listener.getsockname()[:2]
+
+
+def test_uvicorn_serves_and_stops_without_touching_signals():
+    async def main():
+        async with served(app()) as (host, port), httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://{host}:{port}/healthz")).text
+
+    assert asyncio.run(main()) == "ok\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+def test_who_brings_no_whole_head_is_hung_up_on(monkeypatch, sent):
+    monkeypatch.setattr(server, "HEAD_S", 0.2)
+
+    async def main():
+        async with served(app()) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(sent)
+            async with asyncio.timeout(5):
+                left = await reader.read()
+            writer.close()
+            return left
+
+    assert asyncio.run(main()) == b""
+
+
+def test_a_slow_second_head_is_hung_up_on_too(monkeypatch):
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
+
+    async def main():
+        async with served(app()) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"ok\n")
+            writer.write(b"GET /healthz HT")
+            async with asyncio.timeout(5):
+                left = await reader.read()
+            writer.close()
+            return left
+
+    assert asyncio.run(main()) == b""
+
+
+def test_a_head_beyond_the_cap_is_refused():
+    async def main():
+        async with served(app()) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
+            async with asyncio.timeout(5):
+                line = await reader.readline()
+            writer.close()
+            return line
+
+    assert asyncio.run(main()).startswith(b"HTTP/1.1 4")
+
+
+# --- the page
+
+
+def small():
+    return app_of()
+
+
+def change(made, *statements):
+    with made.store.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def facts_of(made):
+    return made.store.run_now(page.status_facts, made.world, START)
+
+
+def swept(connection, walk):
+    row = {"connection": connection, "walk": walk, "swept_at": START - 60, "polled_at": START - 60}
+    return sa.insert(schema.cursors).values(row)
+
+
+def all_swept(made):
+    return [swept(name, walk.name) for name in made.world.connections for walk in made.world.walks_of(name)]
+
+
+def pair(facts, name="screening"):
+    return next(each for each in facts["pairs"] if each["name"] == name)
+
+
+def held(ref="r1", **values):
+    row = {"pair": "screening", "connection": "acme", "kind": "candidate", "ref": ref, "reason": "no_email"}
+    return sa.insert(schema.holds).values({**row, "opened_at": START, **values})
+
+
+def test_an_empty_store_is_not_in_step():
+    made = small()
+    facts = facts_of(made)
+    assert not pair(facts)["in_step"]
+    assert "not in step: screening, voices" in page.shown(facts)
+
+
+def test_all_read_and_nothing_waiting_is_in_step():
+    made = small()
+    change(made, *all_swept(made))
+    facts = facts_of(made)
+    assert all(each["in_step"] for each in facts["pairs"])
+    assert "everything is in step" in page.shown(facts)
+
+
+@pytest.mark.parametrize("what", ["intent", "hold", "mark", "long walk", "switch"])
+def test_whatever_waits_is_not_in_step(what):
+    made = small()
+    change(made, *all_swept(made))
+    statements = {
+        "intent": sa.insert(schema.intents).values(
+            id="i1", connection="screener", source="acme", kind="job", call="create", state="open", wants={},
+            told_at=START, priority=1, made_at=START, due=START,
+        ),
+        "hold": held(),
+        "mark": sa.insert(schema.marks).values(
+            connection="acme", kind="job", ref="J1", why="webhook", priority=2, due=START
+        ),
+        "long walk": sa.update(schema.cursors).where(schema.cursors.c.connection == "acme").values(
+            mode="sweep", started_at=START - 60
+        ),
+    }  # fmt: skip
+    if what == "switch":
+        made.store.run_now(stop, "connection/acme", "auth: 401", START)
+    else:
+        change(made, statements[what])
+    assert not pair(facts_of(made))["in_step"]
+
+
+def test_what_is_held_is_counted_by_reason():
+    made = small()
+    change(made, held("a"), held("b"), held("c", reason="duplicate"))
+    facts = facts_of(made)
+    assert [(row["reason"], row["count"]) for row in facts["held"]] == [("duplicate", 1), ("no_email", 2)]
+    assert "<td>no email</td><td>2</td>" in page.shown(facts)
+
+
+def test_the_page_shows_budgets_walks_and_the_journal():
+    made = small()
+    line = {"at": START, "connection": "acme", "kind": "candidate", "ref": "abc", "what": "update_planned"}
+    change(made, *all_swept(made), sa.insert(schema.journal).values({**line, "fields": ["phone"], "detail": "secret"}))
+    text = page.shown(facts_of(made))
+    assert "10/10s: 0 of 10" in text
+    assert "acme candidates" in text
+    assert "<td>update planned</td><td>acme</td><td>candidate abc</td><td>phone</td>" in text
+    assert "secret" not in text
+
+
+def test_the_page_asks_again_without_scripts():
+    text = page.shown(facts_of(small()))
+    assert '<meta http-equiv="refresh" content="2">' in text
+    assert "<script" not in text
+    assert "style=" not in text
+
+
+def test_whatever_the_store_holds_is_text_to_the_page():
+    made = small()
+    made.store.run_now(stop, "pair/<b>", "<script>alert(1)</script>", START)
+    evil = "\"><img src=x onerror='1'>"
+    change(
+        made,
+        *all_swept(made),
+        held(ref=evil, reason=evil),
+        sa.insert(schema.journal).values(at=START, connection=evil, kind="job", ref=evil, what=evil, fields=[evil]),
+        sa.update(schema.cursors).values(error=evil),
+        sa.insert(schema.connections).values(name="acme", system="workable", error=evil),
+    )
+    text = page.shown(facts_of(made), [evil])
+    assert "<img" not in text
+    assert "<script" not in text
+
+
+def test_the_style_is_the_one_that_the_policy_allows():
+    assert page.STYLE_SOURCE in server.HEADERS["Content-Security-Policy"]
