@@ -11,7 +11,7 @@ from syncd import schema
 from syncd.mapping import EMPTY
 from syncd.model import Kind, Record
 from syncd.rows import Digests, IntentRow, MemberRow, RecordRow
-from syncd.settle import ROWS, UNSENT, Work, delete_intent, intents_on, note, save_intent, unsealed
+from syncd.settle import IN_FLIGHT, ROWS, UNSENT, Work, delete_intent, intents_on, note, save_intent, unsealed
 from syncd.setup import Connection
 
 
@@ -50,18 +50,15 @@ def _join(work: Work, connection: Connection, record: Record, told: Digests) -> 
     if person is None:
         person = RecordRow(connection.name, Kind.CANDIDATE.value, row, work.tx.now, created_at=record.created_at)
         work.tx.put_record(person)
-        rows = []
-    else:
-        rows = [other for other in work.tx.members_of(connection.name, person.id) if not other.gone]
     member = MemberRow(
         connection.name, row, person.id, dict(told), dict(told), record.created_at, frozen="anonymized" in record.traits
     )
     work.tx.put_member(member)
-    latest = all((record.created_at or 0.0) >= (other.created_at or 0.0) for other in rows)
+    born = record.created_at or 0.0
     for name, digest in told.items():
-        silent = not person.seen.get(name)
-        if name not in person.seen or (digest != EMPTY and (silent or latest)):
-            _say(work, person, member, name)
+        silent, newer = not person.seen.get(name), born >= (person.spoken_at or {}).get(name, 0.0)
+        if name not in person.seen or (digest != EMPTY and (silent or newer)):
+            _say(work, person, member, name, born)
     return person, True
 
 
@@ -71,11 +68,15 @@ def _known_by_email(work: Work, connection: Connection, email: str | None) -> Re
     return work.tx.person_by_key(connection.name, email)
 
 
-def _say(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
-    """Let a row speak for its person about one field."""
+def _say(work: Work, person: RecordRow, member: MemberRow, name: str, at: float | None = None) -> None:
+    """Let a row speak for its person about one field.
+
+    ``at``: since when, by default now. A row that joins later, but was born before, does not bring an old value back.
+    """
     digest = member.seen[name]
     if person.seen.get(name) == digest and (person.speakers or {}).get(name) is not None:
         return
+    person.spoken_at = {**(person.spoken_at or {}), name: work.tx.now if at is None else at}
     person.seen[name] = digest
     person.speakers = {**(person.speakers or {}), name: member.row}
     if name == "email":
@@ -180,6 +181,17 @@ def wrote_row(work: Work, connection: Connection, row: str, name: str) -> None:
     member.base[name] = member.seen[name]
     work.tx.put_member(member)
     _say(work, person, member, name)
+    for other in work.tx.members_of(connection.name, person.id):
+        behind = not (other.gone or other.frozen) and other.seen.get(name) != member.seen[name]
+        if behind and not _is_to_be_written(work, connection, other, name):
+            _bring(work, connection, other, member, name)
+
+
+def _is_to_be_written(work: Work, connection: Connection, member: MemberRow, name: str) -> bool:
+    """Whether an intent bears the field to the row already; a row that came after it was planned has none."""
+    states = (*IN_FLIGHT, *UNSENT)
+    intents = intents_on(work, connection.name, Kind.CANDIDATE, [member.row], states)
+    return any(name in part for intent in intents for part in intent.wants.values())
 
 
 def leave_to_rows(work: Work, connection: Connection, row: str, key: str, names: list[str]) -> None:

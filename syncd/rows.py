@@ -21,6 +21,7 @@ class RecordRow:
     title_key: str | None = None
     seen: Digests = field(default_factory=dict)
     speakers: dict[str, str] | None = None
+    spoken_at: dict[str, float] | None = None
     version: str | None = None
     created_at: float | None = None
     updated_at: float | None = None

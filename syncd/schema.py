@@ -94,6 +94,7 @@ records = Table(
     Column("title_key", String),  # digest of a job's title
     Column("seen", JSON, nullable=False),
     Column("speakers", JSON),  # where a person is a set of rows: field -> the row that speaks
+    Column("spoken_at", JSON),  # and since when what it says is known
     Column("version", String),
     Column("created_at", Float),
     Column("updated_at", Float),

@@ -428,8 +428,18 @@ class Simulation:
         return False
 
     def _differed_at_first(self, rows: list[Any], name: str) -> bool:
-        made = {entry.ref: entry.after.get(name) for entry in self.hub.log if entry.action == "create"}
-        return len({made.get(row.ref) for row in rows}) > 1
+        """Whether a row told another value than its person's other rows when it was first read."""
+        refs, values, read = {row.ref for row in rows}, {}, set()
+        for entry in self.hub.log:
+            if entry.ref not in refs:
+                continue
+            if name in entry.after:
+                values[entry.ref] = entry.after[name]
+            if entry.action == "read" and entry.ref not in read:
+                read.add(entry.ref)
+                if len({values.get(ref) for ref in read}) > 1:
+                    return True
+        return False
 
     def _judge_absence(
         self,
@@ -513,6 +523,8 @@ def _judge_write(simulation: Simulation, name: str, system: MemorySystem, index:
             continue  # what stood there was ours already
         if _in_window(system, last.no, index) or _never_seen(system, last, field_):
             continue
+        if _brought_into_step(simulation, system, last, field_):
+            continue
         if not _is_wanted(simulation, system, entry, field_, value, last.at):
             simulation.violations.append(
                 f"I5 {name} {entry.ref} {field_}: {last.after[field_]} (by a human) became {value} by us, no later edit says so"
@@ -545,6 +557,24 @@ def _never_seen(system: MemorySystem, last: Any, name: str) -> bool:
         if entry.ref == last.ref and name in entry.after:
             first = entry
     return canonical(name, first.before.get(name)) == canonical(name, last.after[name])
+
+
+def _brought_into_step(simulation: Simulation, system: MemorySystem, last: Any, name: str) -> bool:
+    """Whether the edit said what another system told already: that was a step into agreement, not a change to carry."""
+    kind = Kind.CANDIDATE if name in ("name", "phone") else last.ref.kind
+    if last.ref not in system.things:
+        return True
+    who = simulation.identity(system, last.ref)[: 1 if kind is Kind.CANDIDATE else 2]
+    for other in simulation.systems.values():
+        told: dict[Ref, Any] = {}
+        for entry in other.log:
+            if entry.at <= last.at and name in entry.after and (other is not system or entry.ref != last.ref):
+                told[entry.ref] = entry.after[name]
+        for ref, value in told.items():
+            same = ref in other.things and simulation.identity(other, ref)[: len(who)] == who
+            if same and canonical(name, value) == canonical(name, last.after[name]):
+                return True
+    return False
 
 
 def _is_wanted(simulation: Simulation, system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:

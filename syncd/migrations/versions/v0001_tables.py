@@ -173,6 +173,7 @@ def upgrade() -> None:
         sa.Column("title_key", sa.String(), nullable=True),
         sa.Column("seen", sa.JSON(), nullable=False),
         sa.Column("speakers", sa.JSON(), nullable=True),
+        sa.Column("spoken_at", sa.JSON(), nullable=True),
         sa.Column("version", sa.String(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=True),
         sa.Column("updated_at", sa.Float(), nullable=True),
