@@ -1,0 +1,535 @@
+"""The command line: ``syncd [--config FILE] COMMAND``.
+
+Exit codes: 0 done, 1 something is held, failed or left, 2 the configuration or the command line is wrong. Answers go to
+stdout, as text or with ``--json`` for programs; progress, the log and errors go to stderr. This is the outermost edge:
+here alone the wall clock, the system's entropy and the terminal come in.
+"""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import sqlalchemy as sa
+import typer
+import typer.core
+from rich.console import Console
+
+from syncd import config as configs
+from syncd import decide, handover, logs, look, tell
+from syncd.app import (
+    App,
+    Network,
+    build,
+    build_world,
+    load_plugins,
+    open_for_reading,
+    open_store,
+    ownership_of,
+    prove_key,
+    sealer_of,
+    store_url,
+)
+from syncd.clock import Clock, WallClock
+from syncd.commands import run_command
+from syncd.connector import Plugin
+from syncd.crosscheck import examine
+from syncd.errors import ConfigInvalid, SyncdError
+from syncd.play import play
+from syncd.serve import serve as serve_daemon
+from syncd.settings import Config, did_you_mean, parse_interval
+from syncd.setup import World
+from syncd.store import Store, open_engine
+
+T = TypeVar("T")
+DONE, NOT_ALL, WRONG = 0, 1, 2
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
+log = logs.logger("syncd")
+
+
+def _rng() -> random.Random:
+    return random.Random(os.urandom(32))  # noqa: S311  # ids and jitter; keys and nonces come from os.urandom itself
+
+
+@dataclass
+class Outside:
+    """All that comes from outside the program; tests bring their own. ``run`` runs a coroutine to its end."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Clock = field(default_factory=WallClock)
+    rng: random.Random = field(default_factory=_rng)
+    entropy: Callable[[int], bytes] = os.urandom
+    network: Network = lambda name: None
+    run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run
+    file: Path | None = None
+
+    def out(self) -> Console:
+        """Where answers go."""
+        return tell.console_on(sys.stdout, self.environ)
+
+    def err(self) -> Console:
+        """Where progress and errors go."""
+        return tell.console_on(sys.stderr, self.environ)
+
+
+app = typer.Typer(
+    name="syncd",
+    help="Keeps jobs, candidates and stage moves in step between hiring systems.",
+    epilog="Exit codes: 0 done; 1 something is held, failed or left; 2 the configuration or the command line is wrong.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": tell.WIDTH},
+)
+
+
+class LinksGroup(typer.core.TyperGroup):
+    """``syncd links ID`` means ``syncd links show ID``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the word in where it was left out."""
+        is_named = bool(args) and (args[0] in self.commands or args[0] in {"-h", "--help"})
+        return super().parse_args(ctx, args if is_named or not args else ["show", *args])
+
+
+links_app = typer.Typer(
+    cls=LinksGroup,
+    help="Look up which records are the same thing (`syncd links ID`), or say so by hand.",
+    short_help="What is linked with what; link or cut by hand.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(links_app, name="links")
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Answer with JSON for programs. Times are seconds since 1970 (UTC).")
+]
+Id = Annotated[str, typer.Argument(help="Any id of any system (or an e-mail address).", metavar="ID")]
+
+
+def main() -> None:
+    """What the installed command runs."""
+    sys.exit(run(sys.argv[1:], Outside()))
+
+
+def run(arguments: list[str], outside: Outside) -> int:
+    """Do one command line; the exit code. Every error ends as a sentence on stderr."""
+    logs.configure(sys.stderr, outside.clock, level="warning")
+    try:
+        app(arguments, prog_name="syncd", obj=outside)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else NOT_ALL
+        return _failed(outside, _STOPPED) if code == INTERRUPTED else code
+    except ConfigInvalid as error:
+        return _failed(outside, str(error), WRONG)
+    except SyncdError as error:
+        return _failed(outside, str(error))
+    except Exception as error:
+        log.exception("This is a bug in syncd.", action="bug")  # told by type and place, without any value
+        return _failed(outside, f"syncd failed ({type(error).__name__}): this is a bug; the lines above say where.")
+    return DONE
+
+
+_STOPPED = "Stopped. What was written is kept; run it again to go on."
+
+
+def _failed(outside: Outside, text: str, code: int = NOT_ALL) -> int:
+    tell.sentence(outside.err(), text, good=False)
+    return code
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", metavar="FILE", help="The configuration [default: $SYNCD_CONFIG, else config.toml]."
+        ),
+    ] = None,
+) -> None:
+    """Keep jobs, candidates and stage moves in step between hiring systems."""
+    ctx.obj = ctx.obj or Outside()
+    ctx.obj.file = config
+
+
+# --- what all commands share ----------------------------------------------------------------------------------------
+
+
+def _load(outside: Outside, *, is_quiet: bool = True) -> tuple[Config, dict[str, Plugin]]:
+    """The configuration, judged; and the log, which in a one-shot command tells nothing but trouble."""
+    config, plugins = configs.load(outside.file, outside.environ), load_plugins()
+    level = "warning" if is_quiet and config.log.level == "info" else config.log.level
+    logs.configure(sys.stderr, outside.clock, secrets=config.secrets(), level=level, form=config.log.form)
+    examine(config, plugins).refuse()
+    return config, plugins
+
+
+def _do(outside: Outside, command: str, arguments: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Do a command that changes something: as the store's owner, or by asking the owner."""
+    config, plugins = _load(outside)
+    with tell.progress(outside.err(), what) as heard:
+        done: dict[str, Any] = outside.run(_done(outside, config, plugins, command, arguments, heard))
+    return done
+
+
+async def _done(
+    outside: Outside,
+    config: Config,
+    plugins: dict[str, Plugin],
+    command: str,
+    arguments: Mapping[str, Any],
+    heard: Callable[[Mapping[str, Any]], None],
+) -> dict[str, Any]:
+    engine = open_engine(store_url(config))
+    lock = ownership_of(config, engine)
+    try:
+        if not _taken(lock.take):
+            return await handover.ask_owner(config, command, arguments, heard)
+        made = _app(outside, config, plugins)
+        try:
+            return await run_command(made, command, arguments, heard)
+        finally:
+            await made.close()
+    finally:
+        lock.release()
+        engine.dispose()
+
+
+def _taken(take: Callable[[], bool]) -> bool:
+    try:
+        return take()
+    except OSError as error:
+        raise ConfigInvalid(f"store.url: the store's folder cannot be used: {error.strerror}") from error
+    except sa.exc.SQLAlchemyError as error:
+        raise ConfigInvalid("store.url: the database does not answer") from error
+
+
+def _app(outside: Outside, config: Config, plugins: dict[str, Plugin]) -> App:
+    sealer = sealer_of(config, outside.entropy)
+    store = open_store(config, outside.clock, sealer)
+    return build(config, plugins, store, sealer, rng=outside.rng, network=outside.network)
+
+
+def _ask(outside: Outside, question: Callable[..., T], *arguments: Any) -> T:
+    """Answer a question from the store without changing anything; raises ``SyncdError`` where there is none yet."""
+    config, plugins = _load(outside)
+    store = open_for_reading(config, outside.clock)
+    if store is None:
+        raise SyncdError("there is nothing to look at yet; `syncd backfill` or `syncd serve` makes the store")
+    try:
+        return store.run_now(question, _world(outside, config, plugins, store), *arguments)
+    finally:
+        store.close()
+
+
+def _world(outside: Outside, config: Config, plugins: dict[str, Plugin], store: Store) -> World:
+    path = config.store.key_path
+    if path is not None and not path.exists():
+        raise ConfigInvalid(f"store.key_file: {path} is missing; put back the file that the store was made with")
+    sealer = sealer_of(config, outside.entropy)
+    store.run_now(prove_key, sealer)
+    return build_world(config, plugins, sealer)
+
+
+def _answer(outside: Outside, facts: Any, show: Callable[[Console], None], *, as_json: bool, good: bool) -> None:
+    """Print an answer and end with its exit code."""
+    if as_json:
+        sys.stdout.write(tell.as_json(facts) + "\n")
+    else:
+        show(outside.out())
+    raise typer.Exit(DONE if good else NOT_ALL)
+
+
+def _told(outside: Outside, facts: Mapping[str, Any], *, as_json: bool) -> None:
+    _answer(outside, facts, lambda console: tell.sentence(console, facts["told"]), as_json=as_json, good=True)
+
+
+# --- before and at the first run ------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Prove the configuration; nothing is written.")
+def check(
+    ctx: typer.Context,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not read the lists to count what would be held.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Prove the configuration: tokens, members, stages, and what the systems demand. Writes nothing."""
+    facts = _do(ctx.obj, "check", {"counts": not quick}, "checking")
+    good = not facts["held"] and not facts["warnings"]
+    good = good and not any(each["problems"] for each in facts["connections"])
+    good = good and not any(pair["always"] for pair in facts["pairs"])
+    _answer(ctx.obj, facts, lambda c: tell.check(c, facts, ctx.obj.clock.now()), as_json=as_json, good=good)
+
+
+Pairs = Annotated[list[str] | None, typer.Option("--pair", help="Only this pair (again for more).", metavar="PAIR")]
+Kinds = Annotated[
+    list[str] | None, typer.Option("--kind", help="Only jobs, candidates or applications.", metavar="KIND")
+]
+Jobs = Annotated[
+    list[str] | None,
+    typer.Option("--job", help="Create only what belongs to this job: its id or shortcode.", metavar="JOB"),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", help='Create only what changed since: "30d", "2026-01-31", "2026-01-31T08:00Z".', metavar="WHEN"
+    ),
+]
+
+
+@app.command(short_help="What a backfill would write; nothing is written.")
+def plan(
+    ctx: typer.Context,
+    *,
+    pair: Pairs = None,
+    kind: Kinds = None,
+    job: Jobs = None,
+    since: Since = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a backfill would write, with how many calls, and how long that takes. Writes nothing."""
+    _plan(ctx.obj, _scope(ctx.obj, pair, kind, job, since), as_json=as_json)
+
+
+def _plan(outside: Outside, scope: Mapping[str, Any], *, as_json: bool) -> None:
+    facts = _do(outside, "plan", scope, "planning")
+    good = not facts["held"] and not facts["until"]
+    _answer(outside, facts, lambda c: tell.plan(c, facts, outside.clock.now()), as_json=as_json, good=good)
+
+
+@app.command(short_help="Bring all in step once.")
+def backfill(
+    ctx: typer.Context,
+    *,
+    pair: Pairs = None,
+    kind: Kinds = None,
+    job: Jobs = None,
+    since: Since = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done, as `plan`.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for budgets that open again, however long.")] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Believe a side that is suddenly empty.")] = False,
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Carry out a plan that is far larger than usual.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring all in step once: read every list, match, and write until nothing is left. Stop it and go on at will."""
+    outside: Outside = ctx.obj
+    scope = _scope(outside, pair, kind, job, since)
+    if dry_run:
+        _plan(outside, scope, as_json=as_json)
+    options = {"wait": wait, "allow_empty": allow_empty, "allow_large": allow_large}
+    facts = _do(outside, "backfill", {**scope, **options}, "backfill")
+    good = not facts["held"] and not facts["left"] and not facts["until"]
+    _answer(outside, facts, lambda c: tell.backfill(c, facts, outside.clock.now()), as_json=as_json, good=good)
+
+
+def _scope(
+    outside: Outside, pairs: list[str] | None, kinds: list[str] | None, jobs: list[str] | None, since: str | None
+) -> dict[str, Any]:
+    return {
+        "pairs": pairs or [],
+        "kinds": [_kind(name) for name in kinds or ()],
+        "jobs": jobs or [],
+        "since": None if since is None else moment(since, outside.clock.now()),
+    }
+
+
+def _kind(name: str) -> str:
+    try:
+        return decide.kind_of(name).value
+    except SyncdError as error:
+        raise typer.BadParameter(str(error), param_hint="--kind") from error
+
+
+def moment(text: str, now: float) -> float:
+    """A time that a person wrote, in seconds since the epoch: a spell before now, a date, or a date and time (UTC)."""
+    try:
+        return now - timedelta(seconds=parse_interval(text).seconds).total_seconds()
+    except ValueError:
+        pass
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        hint = f'{text!r} is no time; write for example "30d", "2026-01-31" or "2026-01-31T08:00Z"'
+        raise typer.BadParameter(hint, param_hint="--since") from None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+
+
+# --- the daemon -----------------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Run the daemon.")
+def serve(ctx: typer.Context) -> None:
+    """Run the daemon: keep all in step from now on, take webhooks, and serve the page and the metrics."""
+    outside: Outside = ctx.obj
+    config, plugins = _load(outside, is_quiet=False)
+    console = outside.err()
+    code = outside.run(
+        serve_daemon(
+            config,
+            plugins,
+            clock=outside.clock,
+            rng=outside.rng,
+            entropy=outside.entropy,
+            network=outside.network,
+            on_ready=lambda address: tell.sentence(console, f"syncd runs; its page: {address}/"),
+            run_command=run_command,
+        )
+    )
+    raise typer.Exit(code)
+
+
+Name = Annotated[str | None, typer.Argument(help="A connection or a pair; left out: everything.", metavar="[NAME]")]
+
+
+@app.command(short_help="Stop a connection, a pair or everything.")
+def pause(ctx: typer.Context, name: Name = None, *, as_json: Json = False) -> None:
+    """Stop a connection, a pair or everything. It stays stopped, over restarts too, until `resume`."""
+    _told(ctx.obj, _do(ctx.obj, "pause", {"name": name}, "pausing"), as_json=as_json)
+
+
+@app.command(short_help="Start it again.")
+def resume(
+    ctx: typer.Context,
+    name: Name = None,
+    *,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Believe that what the stopped side no longer lists is gone.")
+    ] = False,
+    allow_large: Annotated[
+        bool, typer.Option("--allow-large", help="Carry out the plan that was far larger than usual.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Start again what `pause`, a refused token or a guard has stopped."""
+    arguments = {"name": name, "allow_empty": allow_empty, "allow_large": allow_large}
+    _told(ctx.obj, _do(ctx.obj, "resume", arguments, "resuming"), as_json=as_json)
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Is all in step?")
+def status(ctx: typer.Context, *, as_json: Json = False) -> None:
+    """Tell whether all is in step: links, lag, budgets, what waits and what is stopped."""
+    facts = _ask(ctx.obj, look.status, ctx.obj.clock.now())
+    _answer(ctx.obj, facts, lambda console: tell.status(console, facts), as_json=as_json, good=facts["in_step"])
+
+
+@app.command(short_help="What waits for a person, and why.")
+def held(
+    ctx: typer.Context,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Show all, however many.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what waits for a person, why, and which command answers it."""
+    holds, now = _ask(ctx.obj, look.held), ctx.obj.clock.now()
+    show = partial(tell.held, holds=holds, now=now, everything=everything)
+    _answer(ctx.obj, holds, show, as_json=as_json, good=not holds)
+
+
+@app.command(short_help="Answer one of `held`.")
+def resolve(
+    ctx: typer.Context,
+    hold: Annotated[int, typer.Argument(help="The number that `syncd held` shows.", metavar="NUMBER")],
+    words: Annotated[
+        list[str],
+        typer.Argument(help="take left, take right, retry, drop, new, or link OTHER_ID", metavar="ANSWER"),
+    ],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Answer one of `syncd held`.
+
+    take left, take right: that end's value goes to the other. retry: try the write, or look at the record, again.
+    drop: leave it as it is. link OTHER_ID: they are the same thing. new: it is none of those that look like it.
+    """
+    choice, other = _choice(words)
+    _told(
+        ctx.obj, _do(ctx.obj, "resolve", {"id": hold, "choice": choice, "other": other}, "answering"), as_json=as_json
+    )
+
+
+def _choice(words: list[str]) -> tuple[str, str | None]:
+    match [word.lower() for word in words]:
+        case ["take", "left" | "right"] | ["retry" | "drop" | "new"] as known:
+            return " ".join(known), None
+        case ["link", _]:
+            return "link", words[1]
+    hint = "say one of: take left, take right, retry, drop, new, link OTHER_ID"
+    raise typer.BadParameter(hint, param_hint="ANSWER")
+
+
+@links_app.command("show")
+def links_show(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002  # the word of all systems
+    """Show what a record is linked with, by any id of any system."""
+    found = _ask(ctx.obj, look.links, id)
+    _answer(ctx.obj, found, lambda console: tell.links(console, found, id), as_json=as_json, good=bool(found))
+
+
+@links_app.command("add")
+def links_add(
+    ctx: typer.Context,
+    pair: Annotated[str, typer.Argument(help="The pair.")],
+    kind: Annotated[str, typer.Argument(help="job, candidate or application.")],
+    left: Annotated[str, typer.Argument(help="The record's id at the pair's left.")],
+    right: Annotated[str, typer.Argument(help="The record's id at the pair's right.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say that two records are the same thing."""
+    arguments = {"pair": pair, "kind": _kind(kind), "left": left, "right": right}
+    _told(ctx.obj, _do(ctx.obj, "links add", arguments, "linking"), as_json=as_json)
+
+
+@links_app.command("cut")
+def links_cut(
+    ctx: typer.Context,
+    link: Annotated[int, typer.Argument(help="The link's number, as `syncd links ID` tells it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say that two linked records are not the same thing."""
+    _told(ctx.obj, _do(ctx.obj, "links cut", {"link": link}, "cutting"), as_json=as_json)
+
+
+@app.command(short_help="One record's story across systems.")
+def explain(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # noqa: A002  # the word of all systems
+    """Tell one record's story across systems: where it stands, what is unlike, what waits, and all that happened."""
+    facts, now = _ask(ctx.obj, look.explain, id), ctx.obj.clock.now()
+    good = bool(facts["records"])
+    _answer(ctx.obj, facts, lambda console: tell.explain(console, facts, now), as_json=as_json, good=good)
+
+
+# --- playing --------------------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Play one system for your own tests.")
+def sandbox(
+    ctx: typer.Context,
+    system: Annotated[str, typer.Argument(help="Which system to play: workable, ninjahire, worksignal.")],
+    *,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port on loopback; 0: any free one.")] = 0,
+    empty: Annotated[bool, typer.Option("--empty", help="Begin without jobs and people.")] = False,
+) -> None:
+    """Play one system on this machine, with made-up jobs and people, for your own tests."""
+    outside, plugins = ctx.obj, load_plugins()
+    if system not in plugins:
+        hint = f"{system!r} is not installed{did_you_mean(system, [*plugins])}"
+        raise typer.BadParameter(hint, param_hint="SYSTEM")
+    logs.configure(sys.stderr, outside.clock, level="warning")
+    console = outside.out()
+    say = partial(tell.sentence, console)
+    outside.run(play(system, plugins[system], port=port, empty=empty, clock=outside.clock, rng=outside.rng, say=say))

@@ -1,0 +1,139 @@
+"""What each command does, given an app: the same in a process of its own and inside a running daemon.
+
+Arguments and results are plain values that JSON can bear. What only looks stands in ``syncd.look`` and needs no app.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from syncd import backfill, decide, schema
+from syncd.app import App
+from syncd.check import check
+from syncd.errors import SyncdError
+from syncd.settle import Work
+from syncd.store import Store
+
+Told = Mapping[str, Any]
+Progress = Callable[[Told], None]
+TICK_S = 1.0  # between two counts of what is left
+
+
+async def run_command(app: App, command: str, arguments: Told, progress: Progress) -> dict[str, Any]:
+    """Do a command; raises ``SyncdError`` with a sentence where it cannot be done."""
+    act = _COMMANDS.get(command)
+    if act is None:
+        raise SyncdError(f"this syncd knows no command {command!r} for a running daemon")
+    return await act(app, arguments, progress)
+
+
+async def _check(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    return await check(app, counts=bool(arguments.get("counts", True)), progress=progress)
+
+
+async def _plan(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    return await backfill.plan(app, _scope(app, arguments), progress=progress)
+
+
+async def _backfill(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    async with _counting(app.store, progress) as heard:
+        return await backfill.backfill(
+            app,
+            _scope(app, arguments),
+            wait=bool(arguments.get("wait")),
+            allow_empty=bool(arguments.get("allow_empty")),
+            allow_large=bool(arguments.get("allow_large")),
+            progress=heard,
+        )
+
+
+def _scope(app: App, arguments: Told) -> backfill.Scope:
+    """What a run is restricted to; raises ``Refused`` for names that are not there."""
+    pairs = [decide.pair_of(app.world, name).name for name in _names(arguments, "pairs")]
+    kinds = [decide.kind_of(name) for name in _names(arguments, "kinds")]
+    since = arguments.get("since")
+    return backfill.Scope(
+        tuple(pairs), tuple(kinds), tuple(_names(arguments, "jobs")), None if since is None else float(since)
+    )
+
+
+def _names(arguments: Told, key: str) -> Sequence[str]:
+    return [str(name) for name in arguments.get(key) or ()]
+
+
+@contextlib.asynccontextmanager
+async def _counting(store: Store, progress: Progress) -> AsyncIterator[Progress]:
+    """Progress with ``left``, the writes that wait, counted anew every second."""
+    left = 0
+
+    def heard(told: Told) -> None:
+        progress({**told, "left": left})
+
+    async def count() -> None:
+        nonlocal left
+        while True:
+            left = await store.run(_writes_left)
+            await store.clock.sleep_until(store.clock.now() + TICK_S)
+
+    counting = asyncio.ensure_future(count())
+    try:
+        yield heard
+    finally:
+        counting.cancel()
+        await asyncio.gather(counting, return_exceptions=True)
+
+
+_WRITES_LEFT = sa.select(sa.func.count()).where(schema.intents.c.state != "held")
+
+
+def _writes_left(connection: sa.Connection) -> int:
+    return int(connection.execute(_WRITES_LEFT).scalar_one())
+
+
+async def _pause(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    told = await app.engine.do(decide.pause, arguments.get("name"))
+    app.engine.wake()
+    return {"told": told}
+
+
+async def _resume(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    allowed = {name: bool(arguments.get(name)) for name in ("allow_empty", "allow_large")}
+    told = await app.engine.do(decide.resume, arguments.get("name"), **allowed)
+    app.engine.wake()
+    return {"told": told}
+
+
+async def _resolve(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    id_, choice, other = int(arguments["id"]), str(arguments["choice"]), arguments.get("other")
+    left, told = await app.engine.do(_resolved, id_, choice, other)
+    return {"told": told, "held": left}
+
+
+def _resolved(work: Work, id_: int, choice: str, other: str | None) -> tuple[int, str]:
+    told = decide.resolve(work, id_, choice, other)
+    return int(work.sql.execute(sa.select(sa.func.count()).select_from(schema.holds)).scalar_one()), told
+
+
+async def _add_link(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    ends = (str(arguments["left"]), str(arguments["right"]))
+    told = await app.engine.do(decide.add_link, str(arguments["pair"]), str(arguments["kind"]), *ends)
+    return {"told": told}
+
+
+async def _cut_link(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    return {"told": await app.engine.do(decide.cut_link, int(arguments["link"]))}
+
+
+_COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]]]] = {
+    "check": _check,
+    "plan": _plan,
+    "backfill": _backfill,
+    "pause": _pause,
+    "resume": _resume,
+    "resolve": _resolve,
+    "links add": _add_link,
+    "links cut": _cut_link,
+}

@@ -1,0 +1,163 @@
+"""What syncd says to people about records that wait, in whole sentences that end with what to do. Pure.
+
+A hold keeps a reason in one word; here stand the sentence for it and the answers that a person may give. So does what
+the journal's words mean. Nothing here knows a value of a person's record: only names of fields, ids and stage words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+TAKE_LEFT, TAKE_RIGHT, RETRY, DROP, LINK, NEW = "take left", "take right", "retry", "drop", "link", "new"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One hold as its sentence needs it.
+
+    ``here``: the connection that the hold is about, ``there``: the one across, ``left`` and ``right``: those of the
+    pair. ``choices``: ids that look like the record. ``is_write``: a write waits. ``is_linked``: two records are one.
+    """
+
+    reason: str
+    kind: str
+    field: str = ""
+    detail: str = ""
+    here: str = ""
+    there: str = ""
+    left: str = ""
+    right: str = ""
+    choices: tuple[str, ...] = ()
+    is_write: bool = False
+    is_linked: bool = False
+
+
+# --- reasons --------------------------------------------------------------------------------------------------------
+
+_REASONS: Mapping[str, str] = {
+    "conflict": "Both ends changed the {field} since they last agreed{said}. Choose whose value stays.",
+    "terminal_conflict": "Both ends were moved, at least one of them to a final stage{said}. Choose which one stays.",
+    "terminal_differs": "The ends stood in different stages when they were linked, one of them final{said}. "
+    "Choose which one stays.",
+    "other_name": "The e-mail is the same and the {field} is not. Choose whose name stays.",
+    "cannot_reopen": "The other end was moved{said}, but a final stage cannot be left by syncd there. "
+    "Move it back by hand at one end, or leave it as it is.",
+    "spokes_disagree": "Two connections want unlike values of the {field} for this {kind}. Settle it at one of them.",
+    "vanished": "The {kind} is no longer there at {gone}. Look for it there; to let it rest, drop this.",
+    "no_email": "Nobody is created at {there} without an e-mail address. Add one at {here}.",
+    "email_taken": "The e-mail belongs to somebody at {there} who is linked with another person{among}.",
+    "duplicate": "Several records look like the same {kind}{among}. Say which one it is, or merge them by hand.",
+    "ambiguous_job": "Jobs of this title or code are there already at {there}{among}. Say which one it is, or that it "
+    "is a new one.",
+    "second_application": "{there} cannot take a second application of one person. Make it there by hand.",
+    "rejected": "{here_or_there} refused the write: {detail}. Mend the cause, then try again.",
+    "not_taken": "{here_or_there} said yes to the write and still tells the value before it.",
+    "unknown_outcome": "Nobody knows whether the write to {here_or_there} took effect{because}. Look there first.",
+    "taken_but_not_found": "{here_or_there} says that this {kind} is there already, but it cannot be found there.",
+    "parent_gone": "The job or person that it belongs to is no longer there at {here_or_there}: {detail}.",
+    "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
+    "Make them alike at {here}, or leave them.",
+}
+
+_FAMILIES: Mapping[str, str] = {
+    "unmapped": '{here} says "{detail}", and no mapping knows that {rest}. Add it under '
+    "[connections.{here}.{section}.read], or take it out there.",
+    "no_word_for": '{there} has no word for the {rest} "{detail}". Add one under '
+    "[connections.{there}.{section}.write].",
+    "missing": "{there} demands the {rest}, and {here} does not tell it. Fill it in there, or set "
+    "[connections.{there}.defaults] {raw}.",
+}
+_FAMILIES_OF_LINKS: Mapping[str, str] = {
+    "unmapped": "A {rest} is in no mapping ({detail}). Add it under [connections.NAME.{section}.read] of its end.",
+    "no_word_for": "The end that is to be written has no word for this {rest} ({detail}). Add one under "
+    "[connections.NAME.{section}.write] of that end.",
+}
+_SECTIONS: Mapping[str, str] = {"stage": "stages", "status": "statuses"}
+
+
+def why(case: Case) -> str:
+    """The sentence for a hold."""
+    words = {
+        "field": spelled(case.field) or "record",
+        "kind": case.kind,
+        "detail": case.detail,
+        "here": case.here,
+        "there": case.there or "the other end",
+        "here_or_there": case.there if case.is_write and case.there else case.here,
+        "gone": {"left": case.left, "right": case.right}.get(case.detail, case.there),
+        "said": f" ({case.detail})" if case.detail else "",
+        "among": f" ({', '.join(case.choices)})" if case.choices else "",
+        "because": f" ({case.detail})" if case.detail else "",
+    }
+    if case.reason in _REASONS:
+        return _REASONS[case.reason].format(**words)
+    family, rest = _family(case.reason)
+    if family:
+        section = _SECTIONS.get(rest, "words")
+        known = {**_FAMILIES, **_FAMILIES_OF_LINKS} if case.is_linked else _FAMILIES
+        return known[family].format(**{**words, "rest": spelled(rest), "raw": rest, "section": section})
+    return f"Held: {spelled(case.reason)}."
+
+
+def _family(reason: str) -> tuple[str, str]:
+    for family in _FAMILIES:
+        if reason.startswith(f"{family}_"):
+            return family, reason.removeprefix(f"{family}_")
+    return "", ""
+
+
+def spelled(name: str) -> str:
+    """A field's or reason's name as a sentence says it; several names are a list."""
+    return ", ".join(name.split()).replace("_", " ")
+
+
+def answers(case: Case) -> tuple[str, ...]:
+    """What a person may answer, most useful first."""
+    if case.is_write:
+        return (RETRY, DROP)
+    if case.reason == "vanished":
+        return (RETRY, DROP)
+    if case.reason == "rows_differ":
+        return (DROP,)
+    if case.is_linked:
+        return (TAKE_LEFT, TAKE_RIGHT, DROP)
+    if case.reason in {"duplicate", "ambiguous_job", "email_taken"}:
+        return (LINK, NEW, RETRY) if case.reason == "ambiguous_job" else (LINK, RETRY)
+    return (RETRY,)
+
+
+def next_command(id_: int, case: Case) -> str:
+    """The command that answers a hold, as a person may type it."""
+    first, *rest = [f"link {case.choices[0]}" if each == LINK and case.choices else each for each in answers(case)]
+    others = f"   (or: {', '.join(rest)})" if rest else ""
+    return f"syncd resolve {id_} {first}{others}"
+
+
+# --- the journal ----------------------------------------------------------------------------------------------------
+
+_EVENTS: Mapping[str, str] = {
+    "adopted": "found there already and taken over",
+    "create_planned": "to be created",
+    "created": "created",
+    "cut": "unlinked by hand",
+    "decided": "decided by a person: {detail}",
+    "did_not": "a call had no effect; it is tried again",
+    "drift": "changed where this pair does not write",
+    "dropped": "let be by a person: {detail}",
+    "held": "held: {detail}",
+    "linked": "linked by {detail}",
+    "refused": "a call was refused for the token",
+    "retried": "tried again at a person's word: {detail}",
+    "rows_planned": "to be written to another row of the person",
+    "sent": "sent: {detail}",
+    "stale": "had changed meanwhile; read again first",
+    "target_gone": "no longer there when it was to be written",
+    "unknown": "the answer was lost; looked up before anything is repeated",
+    "update_planned": "to be changed",
+    "vanished": "no longer there",
+    "written": "changed: {detail}",
+}
+
+
+def told(what: str, detail: str) -> str:
+    """What a line of the journal says."""
+    return _EVENTS.get(what, spelled(what) + ": {detail}").format(detail=spelled(detail)).removesuffix(": ")
