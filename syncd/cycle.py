@@ -290,7 +290,7 @@ class Engine:
             dues.append(self.clock.now() + 1.0)
         if self.scheduled:
             dues += list(lane.walks_due.values())
-        return max(min(dues), min(lane.opens_at(), min(dues) + 3600.0)) if dues else None
+        return max(min(dues), min(lane.opens_at(), self.clock.now() + 3600.0)) if dues else None
 
     async def _look_up(self, lane: Lane, agenda: "Agenda") -> bool:
         if not agenda.lookups or not lane.is_open(Priority.LOOKUP, self.clock.now()):
