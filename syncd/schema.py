@@ -205,6 +205,7 @@ holds = Table(
     Column("detail", Text, nullable=False, default=""),
     Column("left_digest", String),
     Column("right_digest", String),
+    Column("agreed_at", Float),  # since when both ends seem to agree; believed once both were told since
     Column("opened_at", Float, nullable=False),
     Index("holds_by_ref", "connection", "kind", "ref"),
     Index("holds_by_link", "link"),

@@ -17,7 +17,7 @@ from syncd.mapping import EMPTY, NAMES, WORDED, Terms, digest_value, split_name,
 from syncd.matching import Found, How, Likeness
 from syncd.model import Fields, Kind, Value
 from syncd.plan import in_scope, is_recent
-from syncd.reconcile import CONFLICTS, Do, End, Side, Verdict, merge
+from syncd.reconcile import CONFLICTS, Do, End, Side, Verdict, agree, merge
 from syncd.rows import IntentRow, LinkRow, RecordRow, as_row
 from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, upsert
@@ -517,6 +517,8 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     publishing = not pair.publish and kind is Kind.JOB
     if publishing and _draft_stands_for_open(pair, sides):
         verdicts.pop("status", None)
+    for name in _unproven(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides):
+        verdicts[name] = Verdict(Do.HOLD, reason=contested[name])
     holds = _carry_out(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides, verdicts)
     sync_holds(work, pair, link, holds, sides)
     _read_what_is_unread(work, pair, {End.LEFT: left, End.RIGHT: right}, sides)
@@ -547,6 +549,31 @@ def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: 
 def _contested(work: Work, link: LinkRow) -> dict[str, str]:
     """The fields about which a conflict is open, with its reason."""
     return {hold.field: hold.reason for hold in _holds_of(work, link) if hold.reason in CONFLICTS}
+
+
+def _unproven(
+    work: Work,
+    pair: Pair,
+    link: LinkRow,
+    rows: Mapping[End, RecordRow],
+    sides: Mapping[str, tuple[Side, Side]],
+) -> list[str]:
+    """Contested fields that seem to agree, but of which one end was not told since: it may have moved on."""
+    unproven = []
+    for hold in _holds_of(work, link):
+        if hold.reason not in CONFLICTS or hold.field not in sides or not agree(hold.field, *sides[hold.field]):
+            continue
+        agreed_at = hold.agreed_at or work.tx.now
+        late = [end for end, row in rows.items() if row.told_at < agreed_at]
+        if not late:
+            continue
+        unproven.append(hold.field)
+        work.sql.execute(sa.update(schema.holds).where(schema.holds.c.id == hold.id).values(agreed_at=agreed_at))
+        for end in late:
+            mark_speakers(work, pair.at(end), rows[end], "contested", Priority.READ)
+    if unproven:
+        work.holds.pop(link.id, None)
+    return unproven
 
 
 _OF_LINKS = sa.select(schema.holds).where(
@@ -945,7 +972,7 @@ def _sync(
         if name not in holds or found.reason != holds[name][0]:
             work.sql.execute(sa.delete(table).where(table.c.id == found.id))
         elif (told := digests.get(name)) is not None and told != (found.left_digest, found.right_digest):
-            now = {"left_digest": told[0], "right_digest": told[1], "detail": holds[name][1]}
+            now = {"left_digest": told[0], "right_digest": told[1], "detail": holds[name][1], "agreed_at": None}
             work.sql.execute(sa.update(table).where(table.c.id == found.id).values(now))
     for name, (reason, detail) in holds.items():
         if name in open_ and open_[name].reason == reason:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -94,6 +94,7 @@ class Options:
     faults: tuple[str, ...] | None = None
     people: bool = True
     minutes: float = DAY_S / 60
+    small: bool = False  # one job, two people, three scripted acts: for running it once per crash point
 
 
 class Simulation:
@@ -147,6 +148,11 @@ class Simulation:
 
     def _population(self) -> None:
         rng = self.rng
+        if self.options.small:
+            self.hub.add(Kind.JOB, {"title": "Job 0", "code": "J0", "status": "open"})
+            self.apply("Person 0", "p0@example.com", "hub")
+            self.apply("Person 1", "p1@example.com", "hub")
+            return
         for number in range(rng.randint(1, 3)):
             self.add_job(number)
         for number in range(rng.randint(2, 6)):
@@ -267,8 +273,6 @@ class Simulation:
     def _moment(self, moment: str) -> None:
         """A commit or a call begins or ends; here the process may die."""
         self.moments += 1
-        if moment == "before_call":
-            return
         dies = self.crashing and self.rng.random() < self.options.crash_share
         if dies or self.moments == self.options.crash_at:
             self.crashes += 1
@@ -290,12 +294,26 @@ class Simulation:
         await people
         await asyncio.gather(*self._tasks)
         self.crashing, self.faults.on = False, False
-        await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S + 60.0)
+        heal_s = 0.0 if self.options.small else SWEEP_S + 2 * POLL_S
+        await self._serve_until(self.clock.now() + heal_s + 2 * POLL_S + 60.0)
         judge_safety(self)
         await self._judge_convergence()
-        await self._judge_quiet()
+        if not self.options.small:
+            await self._judge_quiet()
+
+    async def _script(self) -> None:
+        """The small world's acts: a move at the hub, a correction at a spoke, a newcomer at the other."""
+        await self.clock.sleep_until(START + 20.0)
+        self.hub.edit(self.hub.of(Kind.APPLICATION)[0].ref, {"stage": "Deal"})
+        if people := self.plain.of(Kind.CANDIDATE):
+            self.plain.edit(people[-1].ref, {"phone": "+12025550100"})
+        if self.newborn.of(Kind.JOB):
+            self.apply("Person 2", "p2@example.com", "newborn")
 
     async def _people(self) -> None:
+        if self.options.small:
+            await self._script()
+            return
         end = self.clock.now() + self.options.minutes * 60
         while self.options.people and self.clock.now() < end:
             await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 60.0]))
@@ -612,4 +630,3 @@ def play(seed: int, options: Options | None = None) -> Simulation:
     return simulation
 
 
-__all__ = ["Options", "Simulation", "play", "replace"]

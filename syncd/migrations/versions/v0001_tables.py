@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("left_digest", sa.String(), nullable=True),
         sa.Column("right_digest", sa.String(), nullable=True),
+        sa.Column("agreed_at", sa.Float(), nullable=True),
         sa.Column("opened_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
