@@ -2,8 +2,7 @@
 
 A test tells the store what systems say (``told`` as by a get, ``listed`` as by a list), looks at what the store then
 wants (``intents``, ``holds``, ``links``, ``marks``) and plays the answers to its writes; or it lets the real engine run
-against the memory systems in virtual time (``live``). A module that uses them says
-``pytest_plugins = ("tests.unit.small_world",)``.
+against the memory systems in virtual time (``live``).
 """
 
 import asyncio
@@ -61,6 +60,16 @@ def small(database: sa.Engine) -> Any:
     """Makes small worlds (``SmallWorld``) over an empty store."""
     _empty(database)
     return lambda *names, **settings: SmallWorld(database, *names, **settings)
+
+
+_COPIES: dict[tuple[int, str, str], tuple[int, dict[sa.Table, list[Any]]]] = {}
+
+
+def _paste(connection: sa.Connection, copy: dict[sa.Table, list[Any]]) -> None:
+    for table, rows in copy.items():
+        connection.execute(sa.delete(table))
+        if rows:
+            connection.execute(sa.insert(table), [dict(row._mapping) for row in rows])
 
 
 def _empty(database: sa.Engine) -> None:
@@ -157,6 +166,7 @@ class SmallWorld:
         left, *spokes = made.values()
         pairs = tuple(Pair(f"{left.name}-{spoke.name}", left, spoke, flows or FLOWS, **pair) for spoke in spokes)
         self.world = World(made, pairs, digest, seal, unseal, stamp="stamp")
+        self._settings = repr((names, facts, defaults, words, flows, poll_s, sweep_s, overlap_s, pair))
         self._ids = itertools.count(1)
         self.learning = False
 
@@ -204,6 +214,22 @@ class SmallWorld:
             pull.settle_all(work, connection, dict.fromkeys(touched, True))
 
         self.do(take)
+
+    def known(self, **told: tuple[Record, ...]) -> None:
+        """All that stands in the systems when syncd first looks: learnt, linked, every walk proven, then settled.
+
+        The store as it is afterwards is kept and put back when another test asks for the same.
+        """
+        key = (id(self.store.engine), self._settings, repr(told))
+        if key not in _COPIES:
+            self.proven()
+            for self.learning in (True, False):
+                for name, records in told.items():
+                    self.told(name, *records)
+            _COPIES[key] = (next(self._ids), {table: self.select(table) for table in schema.metadata.sorted_tables})
+        else:
+            self.store.run_now(_paste, _COPIES[key][1])
+        self._ids = itertools.count(_COPIES[key][0])
 
     def gone(self, name: str, ref: Ref) -> None:
         """A get proved that a record is gone."""
@@ -309,6 +335,11 @@ class SmallWorld:
         pair = self.world.pair(link.pair)
         ends = ((End.LEFT, link.left, link.left_base), (End.RIGHT, link.right, link.right_base))
         return all(self.row(pair.at(end).name, kind, id_ or "").seen[name] == base.get(name) for end, id_, base in ends)
+
+    def updates(self, connection: str | None = None) -> set[tuple[str, str, tuple[tuple[str, Any], ...]]]:
+        """(connection, record, values) of all writes to known records that wait for their turn."""
+        found = [i for i in self.intents(connection, state="open") if i.ref is not None]
+        return {(i.connection, i.ref or "", tuple(sorted(self.values(i).items()))) for i in found}
 
     # what is sent
 
