@@ -91,11 +91,12 @@ def _absorb_one(
     kind, now = record.ref.kind, work.tx.now
     values = connection.vocabulary.read(record)
     told = digests(values, work.world.digest)
+    stirred = _is_stirred(work, connection, record)
     if _is_doubtful(work, connection, record, told, view):
+        stirred = False
         mark(work, connection.name, kind, record.ref.id, "doubtful", Priority.READ, _believed_at(work, connection))
         told, values = {}, {}
     work.values[connection.name, kind.value, record.ref.id] = values
-    stirred = told and _is_stirred(work, connection, record)
     if connection.is_rows(kind):
         row, changed = people.absorb_row(work, connection, record, told)
         row.gone = False

@@ -35,6 +35,7 @@ from syncd.settle import (
     Work,
     delete_intent,
     hold_intent,
+    hold_record,
     mark,
     note,
     save_intent,
@@ -334,6 +335,8 @@ def _fill(
         work.tx.put_record(row)
         _first_bases(work, connection, link, end, row, part, values, skip=defaulted)
     work.tx.put_link(link)
+    if row is not None:
+        hold_record(work, pair, row, {})  # a webhook may have shown it before its answer was looked up
     note(work, connection.name, kind.value, id_, "created" if values else "adopted", link=link.id, fields=sorted(part))
     return True
 
