@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,9 +17,11 @@ import httpx
 import sqlalchemy as sa
 import uvicorn
 
+from syncd import server
 from syncd.app import load_plugins
 from syncd.clock import WallClock
 from syncd.sandbox import Sandbox
+from syncd.settings import Server
 from syncd.store import open_engine
 
 TOKEN = "sandbox-token"
@@ -113,15 +114,15 @@ def systems(*, people: int = 5) -> Iterator[Played]:
 
 @contextlib.contextmanager
 def _served(box: Sandbox) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = server.listening(Server(listen="127.0.0.1:0"))
     settings = uvicorn.Config(box, log_config=None, lifespan="off", ws="none", access_log=False, log_level="critical")
-    server = uvicorn.Server(settings)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    playing = uvicorn.Server(settings)
+    thread = threading.Thread(target=playing.run, args=([listener],), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield server.address_of(listener)
     finally:
-        server.should_exit = server.force_exit = True
+        playing.should_exit = playing.force_exit = True
         thread.join(10)
 
 

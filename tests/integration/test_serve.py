@@ -1,15 +1,30 @@
 """The daemon as a real process: webhooks survive kills, stops are clean, a second daemon waits and takes over."""
 
+import asyncio
 import hashlib
 import hmac
+import os
+import random
 import signal
+import socket
+from dataclasses import replace
 
+import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
 
 from syncd import schema
+from syncd.app import load_plugins
+from syncd.backfill import backfill
+from syncd.clock import WallClock
+from syncd.errors import ConfigInvalid
+from syncd.handover import ask_owner
+from syncd.owner import FileLock
+from syncd.serve import serve
+from syncd.settings import Config, Server
 from tests.integration.played import TOKEN, place, systems, until
+from tests.unit.small_app import config_of
 
 
 @pytest.fixture
@@ -105,15 +120,9 @@ def test_a_stop_during_writes_leaves_nothing_half_done(here, played):
     assert "died" not in daemon.told()
 
 
-def test_ctrl_c_is_a_clean_stop_too(here):
-    daemon = here.start().wait_ready()
-    daemon.process.send_signal(signal.SIGINT)
-    assert daemon.process.wait(30) == 0
-
-
-@pytest.mark.parametrize("how", ["kill", "stop"])
-def test_a_second_daemon_waits_and_takes_over(tmp_path, played, store_url, how):
-    with place(tmp_path, played, store_url) as here:
+@pytest.mark.parametrize(("database", "how"), [("sqlite", "kill"), ("postgresql", "kill"), ("sqlite", "stop")])
+def test_a_second_daemon_waits_and_takes_over(request, tmp_path, played, database, how):
+    with place(tmp_path, played, request.getfixturevalue(f"{database}_url")) as here:
         first = here.start().wait_ready()
         second = here.start()
         until(lambda: '"action":"waiting"' in second.told(), 30)
@@ -125,15 +134,147 @@ def test_a_second_daemon_waits_and_takes_over(tmp_path, played, store_url, how):
 
 
 def test_a_daemon_that_waits_can_be_stopped(here):
-    here.start().wait_ready()
+    first = here.start().wait_ready()
     second = here.start()
     until(lambda: "waiting" in second.told(), 30)
     assert second.stop() == 0
+    first.process.send_signal(signal.SIGINT)  # Ctrl-C is a clean stop too
+    assert first.process.wait(30) == 0
 
 
-def test_no_mistake_in_a_request_leaves_a_trace_in_the_log(here):
-    daemon = here.start().wait_ready()
-    for path in ("/webhooks/acme", "/webhooks/nobody/x", "/webhooks/voice/%00%ff"):
-        assert daemon.post(path, b"\x00\xff", {"X-Workable-Signature": "x"}).status_code == 401
-    assert "Traceback" not in daemon.told()
-    assert '"level":"error"' not in daemon.told()
+# --- in this process
+
+
+def in_process(url):
+    made = config_of(listen="127.0.0.1:0").model_dump()
+    made["store"] = {"url": url, "key": "0" * 64}
+    connections = dict(made["connections"].items())
+    del connections["resting"], made["pairs"]["voices"], connections["voice"]
+    for connection in connections.values():
+        connection["limits"] = ["500/1s"]
+    connections["screener"]["defaults"] = {
+        "industry": "Software", "state": "CA", "country": "United States", "description": "See Workable.",
+        "recruiter_name": "Talent team", "recruiter_email": "talent@example.com", "recruiter_phone": "+12025550100",
+        "source": "Workable", "phone": "+12025550199",
+    }  # fmt: skip
+    return Config.model_validate({**made, "connections": connections})
+
+
+class Buggy:
+    """A connector in which one verb has a bug for each one in the list."""
+
+    def __init__(self, inner, verb, bugs):
+        self.inner, self.verb, self.bugs = inner, verb, bugs
+
+    def __getattr__(self, name):
+        if name == self.verb and self.bugs:
+            raise self.bugs.pop()
+        return getattr(self.inner, name)
+
+
+def serving(url, scene, *, bug_in="", bugs=(), run_command=None):
+    """Run the daemon in this process while a scene plays; what the scene returns, and the exit code."""
+    plugins, clock = load_plugins(), WallClock()
+    boxes = {
+        name: plugins[system].sandbox(clock=clock, rng=random.Random(7), limits=())
+        for name, system in (("acme", "workable"), ("screener", "ninjahire"))
+    }
+    boxes["acme"].fill(jobs=2, people=4, again=0.0)
+    made = plugins["workable"].connect
+    plugins["workable"] = replace(plugins["workable"], connect=lambda *given: Buggy(made(*given), bug_in, bugs))
+
+    async def main():
+        stopping, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        daemon = asyncio.ensure_future(
+            serve(
+                in_process(url), plugins, clock=clock, rng=random.Random(1), entropy=os.urandom, stopping=stopping,
+                network=lambda name: httpx.ASGITransport(app=boxes[name]), on_ready=ready.set_result,
+                run_command=run_command,
+            )
+        )  # fmt: skip
+        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+            await asyncio.wait([daemon, ready], return_when=asyncio.FIRST_COMPLETED)
+            if daemon.done():
+                return daemon.result()
+            client.base_url = ready.result()
+            try:
+                told = await scene(client, boxes)
+            finally:
+                stopping.set()
+                code = await daemon
+            return told, code
+
+    return asyncio.run(main())
+
+
+async def stands(client, path, wanted):
+    while wanted not in (answer := await client.get(path)).text:
+        await asyncio.sleep(0.05)
+    return answer
+
+
+def test_a_first_look_that_dies_of_a_bug_is_begun_again(sqlite_url, capsys):
+    async def scene(client, boxes):
+        died = await stands(client, "/readyz", "died")
+        await stands(client, "/", "everything is in step")
+        return died.status_code, (await client.get("/readyz")).status_code
+
+    bugs = [ZeroDivisionError("a bug")]
+    assert serving(sqlite_url, scene, bug_in="pull", bugs=bugs) == ((503, 200), 0)
+    assert "ZeroDivisionError" in (told := capsys.readouterr().out)
+    assert "a bug" not in told
+
+
+def test_a_lane_that_dies_of_a_bug_is_begun_again(sqlite_url):
+    bugs = []
+
+    async def scene(client, boxes):
+        await stands(client, "/", "everything is in step")
+        bugs.append(ZeroDivisionError("a bug"))
+        row = next(iter(boxes["acme"].snapshot()["candidate"]))
+        body, signature = event(row)
+        await client.post("/webhooks/acme", content=body, headers=signature)
+        await stands(client, "/readyz", "died")
+        await stands(client, "/readyz", "true")
+        await stands(client, "/", "everything is in step")
+
+    assert serving(sqlite_url, scene, bug_in="get", bugs=bugs) == (None, 0)
+    assert not bugs
+
+
+def test_a_backfill_asked_for_meanwhile_has_the_lanes_for_itself(sqlite_url):
+    async def run_command(app, command, arguments, progress):
+        return await backfill(app, progress=progress)
+
+    async def scene(client, boxes):
+        await stands(client, "/", "everything is in step")
+        told = []
+        result = await ask_owner(in_process(sqlite_url), "backfill", {}, told.append)
+        row = next(iter(boxes["acme"].snapshot()["application"]))
+        boxes["acme"].move(row, "Offer")
+        body, signature = event(row)
+        assert (await client.post("/webhooks/acme", content=body, headers=signature)).status_code == 200
+        stages = boxes["screener"].snapshot
+        while not any("Offer" in str(each) for each in stages()["application"].values()):
+            await asyncio.sleep(0.05)
+        return result["pages"], len(told) > 0
+
+    (pages, has_told), code = serving(sqlite_url, scene, run_command=run_command)
+    assert (set(pages), has_told, code) == ({"acme", "screener"}, True, 0)
+
+
+def test_a_store_in_a_folder_that_is_not_there_is_a_mistake_of_the_config(tmp_path):
+    async def scene(client, boxes):
+        raise AssertionError
+
+    with pytest.raises(ConfigInvalid, match=r"store\.url"):
+        serving(f"sqlite:///{tmp_path}/nowhere/syncd.db", scene)
+
+
+def test_a_taken_port_ends_the_start_and_leaves_the_store(tmp_path):
+    url = f"sqlite:///{tmp_path}/syncd.db"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = in_process(url).model_copy(update={"server": Server(listen=f"127.0.0.1:{taken.getsockname()[1]}")})
+        with pytest.raises(ConfigInvalid, match=r"server\.listen"):
+            asyncio.run(serve(config, load_plugins(), clock=WallClock(), rng=random.Random(1), entropy=os.urandom))
+    assert FileLock(tmp_path / "syncd.db").take()
