@@ -209,7 +209,11 @@ class WorkableState:
         """
         codes = [
             self.add_job(
-                title=self.rng.choice(TITLES), code=f"J-{number:03d}", department="Operations", industry="Other"
+                title=self.rng.choice(TITLES),
+                code=f"J-{number:03d}",
+                department="Operations",
+                industry="Other",
+                description="<p>A made-up job of a sandbox.</p>",
             )
             for number in range(1, jobs + 1)
         ]
