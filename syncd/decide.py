@@ -265,16 +265,45 @@ def add_link(work: Work, pair_name: str, kind_name: str, left: str, right: str) 
         _same_parents(work, pair, rows[End.LEFT], rows[End.RIGHT])
     for end in End:
         _free(work, pair, kind, end, rows)
-    cuts, ends = schema.cuts.c, (rows[End.LEFT].id, rows[End.RIGHT].id)
-    where = (cuts.pair == pair.name, cuts.kind == kind.value, cuts.left == ends[0], cuts.right == ends[1])
-    work.sql.execute(sa.delete(schema.cuts).where(*where))
+    ends = (rows[End.LEFT].id, rows[End.RIGHT].id)
+    _uncut(work, pair, kind, *ends)
     link = work.tx.new_link(pair.name, kind, "hand", *ends)
     for row in rows.values():
         hold_record(work, pair, row, {})
         note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail="hand")
     settle_children(work, pair, link)
+    for child in _children(work, pair, link):
+        _close_holds(work, pair, child)
     settle(work, pair.left.name, kind, ends[0])
     return f"{pair.left.name} {kind} {ends[0]} and {pair.right.name} {kind} {ends[1]} are linked (link {link.id})."
+
+
+def _close_holds(work: Work, pair: Pair, link: LinkRow) -> None:
+    """Neither end is without a counterpart any more."""
+    for end in End:
+        row = work.tx.record(pair.at(end).name, Kind(link.kind), getattr(link, end) or "")
+        if row is not None:
+            hold_record(work, pair, row, {})
+
+
+def _uncut(work: Work, pair: Pair, kind: Kind, left: str, right: str) -> None:
+    """These may be linked again, and so may the applications that hang on both."""
+    pairs = {(kind, left, right)}
+    if kind is not Kind.APPLICATION:
+        here, there = (_hanging_on(work, pair, end, kind, id_) for end, id_ in ((End.LEFT, left), (End.RIGHT, right)))
+        pairs |= {(Kind.APPLICATION, one.id, other.id) for one in here for other in there}
+    cuts = schema.cuts.c
+    for each, one, other in pairs:
+        where = (cuts.pair == pair.name, cuts.kind == each.value, cuts.left == one, cuts.right == other)
+        work.sql.execute(sa.delete(schema.cuts).where(*where))
+
+
+def _hanging_on(work: Work, pair: Pair, end: End, kind: Kind, id_: str) -> list[RecordRow]:
+    """The applications of a job or of a person."""
+    records = schema.records.c
+    parent = records.job if kind is Kind.JOB else records.candidate
+    where = (records.connection == pair.at(end).name, records.kind == Kind.APPLICATION.value, parent == id_)
+    return work.tx.records_where(*where)
 
 
 def _known(work: Work, pair: Pair, end: End, kind: Kind, id_: str) -> RecordRow:
@@ -358,12 +387,10 @@ def _cut(work: Work, pair: Pair, kind: str, left: str, right: str) -> None:
 def _children(work: Work, pair: Pair, link: LinkRow) -> list[LinkRow]:
     """The links of applications that rest on a job's or person's link."""
     kind = Kind(link.kind)
-    if kind is Kind.APPLICATION:
+    if kind is Kind.APPLICATION or link.left is None:
         return []
-    records = schema.records.c
-    parent = records.job if kind is Kind.JOB else records.candidate
-    where = (records.connection == pair.left.name, records.kind == Kind.APPLICATION.value, parent == link.left)
-    found = [work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id) for row in work.tx.records_where(*where)]
+    rows = _hanging_on(work, pair, End.LEFT, kind, link.left)
+    found = [work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id) for row in rows]
     return [child for child in found if child is not None and child.right is not None]
 
 
