@@ -50,8 +50,14 @@ OPENINGS = (
     Opening("Support Team Lead", "SUP-2", "Support", "Boise", "ID"),
     Opening("Chief of Staff", "HQ-1", "Office", "Austin", "TX", state="draft"),
 )
+NAMES = {"acme": "Workable", "screener": "Ninjahire", "voice": "WorkSignal"}  # by connection
 SUPPORT = (6, 7)  # the openings that the voice screens are for
 OTHERS = (0, 1, 2, 3, 4, 5)
+
+VOICE_WORDS = {
+    "Applied": "applied", "Phone Screen": "screening", "Assessment": "screening", "Interview": "interview",
+    "Offer": "offer", "!disqualified": "rejected",
+}  # fmt: skip
 
 FIRST = ("Ada", "Bruno", "Chidi", "Dana", "Elif", "Farid", "Grace", "Hana", "Igor", "Jun", "Kofi", "Lena")
 LAST = ("Abara", "Berg", "Castillo", "Dahl", "Eklund", "Fonseca", "Grant", "Hosseini", "Ito", "Jansen", "Kaya")
@@ -84,11 +90,21 @@ def people(rng: random.Random) -> Iterator[Person]:
         yield Person(first, last, email, f"+1202555{number:04d}", city)
 
 
+@dataclass(frozen=True)
+class Scripted:
+    """A hold that the demo brings about on purpose: about one of these records, for this reason."""
+
+    kind: str
+    refs: frozenset[str]
+    reason: str
+
+
 @dataclass
 class Company:
     """The three sandboxes of one company, and where its openings and people stand in each.
 
-    ``jobs``: system -> opening's number -> id. ``rows``: opening's number -> ids of its Workable rows.
+    ``jobs``: connection -> opening's number -> id. ``rows``: opening's number -> ids of its Workable rows.
+    ``scripted``: what is expected to wait for a person in the end.
     """
 
     workable: Any
@@ -98,7 +114,7 @@ class Company:
     jobs: dict[str, dict[int, str]] = field(default_factory=dict)
     rows: dict[int, list[str]] = field(default_factory=dict)
     person_of: dict[str, Person] = field(default_factory=dict)
-    renamed: Person | None = None
+    scripted: list[Scripted] = field(default_factory=list)
 
     @property
     def systems(self) -> dict[str, Any]:
@@ -165,14 +181,15 @@ class Company:
     def _fill_ninjahire(self, now: float) -> None:
         """Every other applicant of the jobs that are there too, at the stage that she has in Workable or near it."""
         for opening, job in self.jobs["screener"].items():
-            for row in self.rows[opening][::2]:
+            for at, row in enumerate(self.rows[opening][::2]):
                 person, stage = self.person_of[row], self._told_stage(row)
-                name = person.name
-                if self.renamed is None and opening == 2:
-                    self.renamed, name = person, f"{person.first} {person.last}-Smith"
+                is_renamed = (opening, at) == (2, 0)
+                name = f"{person.name}-Smith" if is_renamed else person.name
                 self.ninjahire.apply(
                     job, email=person.email, name=name, phone=person.phone, stage=stage, created_at=now - 86_400 * 9
                 )
+                if is_renamed:
+                    self.expect("candidate", self.rows_of(person), "other_name")
         for opening in list(self.jobs["screener"])[:2]:
             stranger = next(self.strangers)  # known there alone, and stays there: nothing carries such people back
             self.ninjahire.apply(
@@ -182,18 +199,57 @@ class Company:
 
     def _told_stage(self, row: str) -> str:
         """What a recruiter wrote into Ninjahire: the stage's name as it then was."""
-        word: str = self.workable.snapshot()["application"][row]["stage"]
+        word = self.stage_of(row)
         if word.startswith("!"):
             return "Rejected"
         return "Interview" if word == "Tech Chat" else self.rng.choice((word, word, word, "Applied"))
 
     def _fill_worksignal(self, now: float) -> None:
-        """Four of the Support Agents-to-be, and one who applied there alone."""
+        """Four of the Support Agents-to-be, as far as in Workable, and one who applied there alone."""
         job = self.jobs["voice"][SUPPORT[0]]
         for row in self.rows[SUPPORT[0]][:4]:
             person = self.person_of[row]
-            self.worksignal.apply(job, name=person.name, email=person.email, created_at=now - 86_400 * 7)
-        stranger = next(self.strangers)
-        self.worksignal.apply(
-            job, name=stranger.name, email=stranger.email, phone=stranger.phone, created_at=now - 86_400 * 2
-        )
+            application = self.worksignal.apply(
+                job, name=person.name, email=person.email, phone=person.phone, created_at=now - 86_400 * 7
+            )
+            self.worksignal.move(application, VOICE_WORDS[self.stage_of(row)])
+        self.apply_at_worksignal(SUPPORT[0], next(self.strangers), now - 86_400 * 2)
+        both = [row for row in self.rows[SUPPORT[1]] if len(self.rows_of(self.person_of[row])) > 1]
+        for row in both:
+            self.expect("application", self.rows_of(self.person_of[row]), "second_application")
+
+    # what people do
+
+    def apply_at_worksignal(self, opening: int, person: Person, at: float | None = None) -> str:
+        """Somebody applies on WorkSignal's career page; the application's id."""
+        fields = {"name": person.name, "email": person.email, "phone": person.phone}
+        application: str = self.worksignal.apply(self.jobs["voice"][opening], created_at=at, **fields)
+        return application
+
+    def expect(self, kind: str, refs: Sequence[str], reason: str) -> None:
+        """Write down what is going to wait for a person, on purpose."""
+        self.scripted.append(Scripted(kind, frozenset(refs), reason))
+
+    # what stands where
+
+    def stages(self) -> dict[str, str]:
+        """The stage of each Workable row, by name; a flag over it begins with "!"."""
+        return {row: one["stage"] for row, one in self.workable.snapshot()["application"].items()}
+
+    def stage_of(self, row: str) -> str:
+        """The stage of one row."""
+        return self.stages()[row]
+
+    def elsewhere(self, connection: str, row: str) -> str | None:
+        """The application of a Workable row in another system, found as people find it: by e-mail and title."""
+        told, email = self.systems[connection].snapshot(), self.person_of[row].email
+        title = next(OPENINGS[number].title for number, rows in self.rows.items() if row in rows)
+        for id_, one in told["application"].items():
+            is_hers = told["candidate"][one["candidate"]]["email"].casefold() == email.casefold()
+            if is_hers and told["job"][one["job"]]["title"] == title:
+                return str(id_)
+        return None
+
+    def rows_of(self, person: Person) -> list[str]:
+        """A person's Workable rows, oldest first."""
+        return [row for row, other in self.person_of.items() if other == person]

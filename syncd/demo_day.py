@@ -1,0 +1,280 @@
+"""The demo's working day: who does what at what time, and what goes wrong on purpose.
+
+Each scene acts on the sandboxes, as people do in the systems' own pages, and tells one sentence without a name in it.
+What is expected to wait for a person in the end is written into ``Company.scripted``; all else has to come into step.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncd.clock import Clock
+from syncd.demo_people import OPENINGS, OTHERS, SUPPORT, Company, Person
+from syncd.sandbox import Fault
+
+Tell = Callable[[str], None]
+NURSES, LEADS, DRIVERS = 2, 4, 5
+HOUR_S = 3600.0
+QUIET_S = 1200.0  # no application is touched twice within so long but on purpose
+USUAL_WAY = ("Applied", "Phone Screen", "Assessment", "Interview", "Offer")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Something that happens ``at_s`` seconds after the day's begin; it returns the sentence that tells it."""
+
+    at_s: float
+    act: Callable[[], str]
+
+
+@dataclass
+class Day:
+    """Eight hours of work in three systems."""
+
+    company: Company
+    clock: Clock
+    rng: random.Random
+    tell: Tell
+    touched: dict[str, float] = field(default_factory=dict)
+    corrected: list[str] = field(default_factory=list)
+
+    async def play(self, begin: float, *, pause_s: float = 0.0) -> None:
+        """Let everything happen at its time; ``pause_s`` real seconds after each, for somebody who watches."""
+        for scene in sorted(self.scenes(), key=lambda scene: scene.at_s):
+            await self.clock.sleep_until(begin + scene.at_s)
+            self.tell(scene.act())
+            await self._pause(pause_s)
+
+    async def go_on(self, pause_s: float, step_s: float) -> None:
+        """One thing more as on any day, after so many real and then so many stepped seconds."""
+        await self._pause(pause_s)
+        await self.clock.sleep_until(self.clock.now() + step_s)
+        with suppress(LookupError):
+            self.tell(self.rng.choice(self.on_any_day())())
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds:
+            with self.clock.busy():  # so that the clock runs 1:1
+                await self.clock.sleep_until(self.clock.now() + seconds)
+
+    def scenes(self) -> Iterator[Scene]:
+        """The script, and between its scenes what happens on any day."""
+        for at, act in (
+            ("0:05", self.somebody_applies_for_support),
+            ("0:20", self.somebody_applies_at_worksignal),
+            ("0:40", self.recruiter_moves_in_workable),
+            ("1:00", self.recruiter_moves_in_ninjahire),
+            ("1:15", self.phone_is_corrected),
+            ("1:25", self.other_row_is_commented),
+            ("1:45", self.owner_settles_a_conflict),
+            ("2:00", self.conflict_is_held),
+            ("2:20", self.answer_is_lost),
+            ("2:45", self.server_fails),
+            ("3:10", self.candidate_is_disqualified),
+            ("4:00", self.webhook_is_lost),
+            ("4:30", self.description_is_rewritten),
+            *((f"5:{minute:02d}", self.support_is_moved_on) for minute in range(0, 60, 4)),
+            ("6:30", self.somebody_applies_at_worksignal),
+            ("7:00", self.somebody_is_hired),
+            ("7:30", self.second_application),
+        ):
+            hours, _, minutes = at.partition(":")
+            yield Scene(int(hours) * HOUR_S + int(minutes) * 60.0, act)
+        for at_s in range(240, 28_000, 1500):
+            yield Scene(at_s + self.rng.randrange(600), self.rng.choice(self.on_any_day()))
+
+    def on_any_day(self) -> list[Callable[[], str]]:
+        """What happens all the time."""
+        return [self.somebody_applies, self.recruiter_moves_in_workable, self.recruiter_moves_in_ninjahire]
+
+    # people
+
+    def somebody_applies(self) -> str:
+        """A new person at Workable, or one who is there already applies for one job more."""
+        opening = self.rng.choice(OTHERS)
+        person = self._newcomer(opening)
+        self.company.apply(opening, person)
+        count = len(self.company.rows_of(person))
+        again = "" if count == 1 else f", their application number {count}"
+        return f"Somebody applies at Workable as {OPENINGS[opening].title}{again}."
+
+    def _newcomer(self, opening: int) -> Person:
+        known = [person for person in self.company.person_of.values() if self._is_free(person, opening)]
+        return self.rng.choice(known) if known and self.rng.random() < 0.3 else next(self.company.strangers)
+
+    def _is_free(self, person: Person, opening: int) -> bool:
+        rows = self.company.rows_of(person)
+        on = {number for number in OTHERS for row in self.company.rows[number] if row in rows}
+        return bool(on) and opening not in on
+
+    def somebody_applies_for_support(self) -> str:
+        """A new person at Workable for a job that two services share."""
+        self.company.apply(SUPPORT[0], next(self.company.strangers))
+        return "Somebody applies at Workable as Support Agent: a record for Ninjahire and one for WorkSignal."
+
+    def somebody_applies_at_worksignal(self) -> str:
+        """A new person at a spoke, who has to reach the hub and the other spoke."""
+        self.company.apply_at_worksignal(SUPPORT[0], next(self.company.strangers))
+        return "Somebody applies on WorkSignal's career page: a new record for Workable, and from there for Ninjahire."
+
+    def second_application(self) -> str:
+        """Somebody known to WorkSignal applies once more, which its API cannot make."""
+        known = {self.company.person_of[row] for row in self.company.rows[SUPPORT[0]]}
+        rows = (row for row in self.company.rows[SUPPORT[1]] if self.company.elsewhere("voice", row))
+        person = next(person for row in rows if (person := self.company.person_of[row]) not in known)
+        new = self.company.apply(SUPPORT[0], person)
+        self.company.expect("application", [new], "second_application")
+        return "A Team Lead candidate applies as Support Agent too: WorkSignal's API cannot make it, so it is held."
+
+    # recruiters
+
+    def recruiter_moves_in_workable(self) -> str:
+        """One stage further in Workable."""
+        row = self._pick(self.rng.choice(OTHERS))
+        before, after = self._one_on(row)
+        self.company.workable.move(row, after)
+        return f"A recruiter moves {_said(row)} in Workable: {before} to {after}."
+
+    def recruiter_moves_in_ninjahire(self) -> str:
+        """One stage further in Ninjahire."""
+        row = self._pick(self.rng.choice(OTHERS), elsewhere=True)
+        before, after = self._one_on(row)
+        self.company.ninjahire.move(self._at("screener", row), after)
+        return f"A recruiter moves {_said(row)} in Ninjahire: {before} to {after}."
+
+    def candidate_is_disqualified(self) -> str:
+        """A flag over the stage, which Workable's list and webhooks do not tell apart."""
+        row = self._pick(NURSES)
+        self.company.workable.disqualify(row)
+        return f"A recruiter disqualifies {_said(row)} in Workable; nobody will be phoned about it."
+
+    def somebody_is_hired(self) -> str:
+        """The end of a pipeline."""
+        row = self._pick(LEADS)
+        self.company.workable.move(row, "Hired")
+        return f"A recruiter hires {_said(row)} in Workable."
+
+    def support_is_moved_on(self) -> str:
+        """An interview day for Support: each move costs WorkSignal two of its hundred calls a day."""
+        row = self._pick(self.rng.choice(SUPPORT))
+        before, after = self._one_on(row)
+        self.company.workable.move(row, after)
+        return f"A recruiter moves {_said(row)} of Support in Workable: {before} to {after}."
+
+    # corrections
+
+    def phone_is_corrected(self) -> str:
+        """One of a person's rows gets another number."""
+        people = dict.fromkeys(self.company.person_of.values())
+        rows = next(rows for person in people if len(rows := self.company.rows_of(person)) > 1)
+        self._touch(rows[0])
+        self.corrected = rows
+        self.company.workable.edit("candidate", rows[0], phone="+12025559000")
+        return f"A phone number is corrected on {_said(rows[0])}, one of a person's {len(rows)} rows in Workable."
+
+    def other_row_is_commented(self) -> str:
+        """A comment bumps the time of a row that still has the old number."""
+        other = self.corrected[1]
+        self.company.workable.comment(other)
+        return f"Somebody comments on {_said(other)}, another row of that person; the new number stays."
+
+    def description_is_rewritten(self) -> str:
+        """A job's text, which only a get tells."""
+        job = self.company.jobs["acme"][DRIVERS]
+        self.company.workable.edit("job", job, description="<p>Delivery Driver in Reno, nights.</p>")
+        return f"Workable job {job} gets a new description."
+
+    # what goes wrong
+
+    def owner_settles_a_conflict(self) -> str:
+        """Both ends of a pair with an owner move the same person."""
+        row = self._pick(LEADS, elsewhere=True)
+        self.company.workable.move(row, "Offer")
+        self.company.ninjahire.move(self._at("screener", row), "Assessment")
+        return f"Both sides move {_said(row)}, unlike each other; stages are Workable's, so Offer it is."
+
+    def conflict_is_held(self) -> str:
+        """Both ends of a pair without an owner move the same person."""
+        stages = self.company.stages()
+        row = next(row for row in self.company.rows[SUPPORT[0]] if stages[row] == "Applied")
+        self._touch(row)
+        self.company.workable.move(row, "Interview")
+        self.company.worksignal.move(self._at("voice", row), "offer")
+        self.touched[row] = math.inf  # nobody else settles it
+        self.company.expect("application", [row], "conflict")
+        return f"Workable and WorkSignal move {_said(row)} unlike each other, and nobody owns stages there: it is held."
+
+    def answer_is_lost(self) -> str:
+        """The connection dies after a create took effect."""
+        arm(self.company.ninjahire, "POST", "/v1/applications", Fault.LOST_AFTER)
+        self.company.apply(DRIVERS, next(self.company.strangers))
+        return "Somebody applies at Workable; Ninjahire will take the application, and its answer will be lost."
+
+    def server_fails(self) -> str:
+        """A 503 to a read and one to a write."""
+        arm(self.company.workable, "GET", "/candidates", Fault.ERROR_BEFORE)
+        arm(self.company.ninjahire, "PATCH", "/v1/applications", Fault.ERROR_AFTER)
+        return f"Workable and Ninjahire each answer 503 once. {self.recruiter_moves_in_workable()}"
+
+    def webhook_is_lost(self) -> str:
+        """A move whose webhook never comes; the next poll has to see it."""
+        sandbox, lost = self.company.workable, []
+
+        def lose(event: str) -> bool:
+            lost.append(event)
+            return len(lost) == 1
+
+        sandbox.lose_hook = lose
+        return f"{self.recruiter_moves_in_workable()[:-1]}, and the webhook is lost."
+
+    # whom
+
+    def _pick(self, opening: int, *, elsewhere: bool = False) -> str:
+        """An application that can go one stage further and was left alone for a while."""
+        now, stages = self.clock.now(), self.company.stages()
+        rows = [
+            row
+            for row in self.company.rows[opening]
+            if now - self.touched.get(row, 0.0) > QUIET_S and stages[row] in USUAL_WAY[:-1]
+        ]
+        self.rng.shuffle(rows)
+        found = (row for row in rows if not elsewhere or self.company.elsewhere("screener", row))
+        row = next(found, None)
+        if row is None:
+            raise LookupError(f"nobody on {OPENINGS[opening].title} can be moved on")
+        self._touch(row)
+        return row
+
+    def _touch(self, row: str) -> None:
+        for other in self.company.rows_of(self.company.person_of[row]):
+            self.touched[other] = max(self.clock.now(), self.touched.get(other, 0.0))
+
+    def _one_on(self, row: str) -> tuple[str, str]:
+        before = self.company.stage_of(row)
+        return before, USUAL_WAY[USUAL_WAY.index(before) + 1]
+
+    def _at(self, connection: str, row: str) -> str:
+        found = self.company.elsewhere(connection, row)
+        assert found is not None
+        return found
+
+
+def _said(row: str) -> str:
+    return f"candidate {row}"
+
+
+def arm(sandbox: Any, method: str, path: str, fault: Fault) -> None:
+    """Let the next call of this kind go wrong, once; what was armed before stays armed."""
+    before = sandbox.faults
+    left = [fault]
+
+    def faults(asked: str, at: str) -> Fault | None:
+        if left and asked == method and path in at:
+            return left.pop()
+        found: Fault | None = before(asked, at)
+        return found
+
+    sandbox.faults = faults

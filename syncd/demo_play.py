@@ -1,0 +1,323 @@
+"""One run of the demo: the three sandboxes, syncd beside them, a first backfill, a working day, and the verdict.
+
+It is the same program with sockets and a clock that jumps when all is idle (``syncd demo``), and in one process with a
+frozen one (the tests): both come in as arguments.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from starlette.types import ASGIApp
+
+from syncd import cycle, demo_verdict, page, schedule, schema, webhooks
+from syncd.app import App, Network, build, open_store, sealer_of
+from syncd.backfill import backfill
+from syncd.clock import SteppedClock
+from syncd.connector import Plugin
+from syncd.demo_day import Day
+from syncd.demo_people import NAMES, OPENINGS, OWN_WORDS, SUPPORT, Company
+from syncd.demo_verdict import Kept
+from syncd.limits import Priority
+from syncd.mapping import key_text
+from syncd.serve import ReachMetrics
+from syncd.server import build_app
+from syncd.settings import Config, Server
+
+START = 1_772_438_400.0  # 2026-03-02, a Monday, 08:00 UTC
+DAY_BEGINS = START + 3600.0
+SYSTEMS = {"acme": "workable", "screener": "ninjahire", "voice": "worksignal"}
+HOOK_SECRET = "demo-webhook-secret"  # noqa: S105  # of sandboxes on this machine, for as long as the demo runs
+LONGEST_S = 2 * 86_400.0  # after the day; what has not come into step by then never will
+
+Say = Callable[[float, str], None]
+
+
+def settings(addresses: Mapping[str, str], folder: Path, server: Server) -> Config:
+    """A config as in config.example.toml: Workable is the hub, the two services are its spokes."""
+    common = {"token": "sandbox-token"}
+    return Config.model_validate({
+        "store": {"url": f"sqlite:///{folder}/demo.db"},
+        "server": server.model_dump(),
+        "connections": {
+            "acme": {
+                **common, "system": "workable", "base_url": addresses["acme"], "member": "ops@acme.example",
+                "poll": "10m", "sweep": "12h", "stages": {"read": OWN_WORDS},
+            },
+            "screener": {
+                **common, "system": "ninjahire", "base_url": addresses["screener"], "poll": "30m", "sweep": "12h",
+                "region": "US", "webhook_secret": HOOK_SECRET, "defaults": {
+                    "industry": "Software", "state": "CA", "country": "United States",
+                    "recruiter_name": "Talent team", "recruiter_email": "talent@example.com",
+                    "recruiter_phone": "+12025550100", "source": "Workable", "phone": "+12025550199",
+                },
+            },
+            "voice": {
+                **common, "system": "worksignal", "base_url": addresses["voice"], "poll": "15m", "sweep": "12h",
+                "webhook_secret": HOOK_SECRET,
+            },
+        },
+        "pairs": {
+            "screening": {
+                "left": "acme", "right": "screener", "jobs": "->", "candidates": "->", "applications": "<->",
+                "conflicts": "hold", "owner": {"stage": "left"}, "only": {"job_status": ["open"]},
+            },
+            "voice": {
+                "left": "acme", "right": "voice", "jobs": "->", "candidates": "<->", "applications": "<->",
+                "conflicts": "hold", "only": {"job_status": ["open"], "department": ["Support"]},
+            },
+        },
+    })  # fmt: skip
+
+
+def drawn(rng: random.Random) -> random.Random:
+    """A source of chance of its own, so that one part's draws do not shift another's."""
+    return random.Random(rng.random())  # noqa: S311  # made-up people and jitter
+
+
+def company_of(plugins: Mapping[str, Plugin], clock: SteppedClock, rng: random.Random) -> Company:
+    """The three systems, filled."""
+    systems = {}
+    for name, system in SYSTEMS.items():
+        sandbox = plugins[system].sandbox
+        assert sandbox is not None
+        systems[name] = sandbox(clock=clock, rng=drawn(rng))
+    company = Company(systems["acme"], systems["screener"], systems["voice"], drawn(rng))
+    company.begin(clock.now())
+    return company
+
+
+@dataclass
+class Tally:
+    """What syncd wrote since it was last asked."""
+
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def listen(self, action: str, facts: Mapping[str, Any]) -> None:
+        """Count writes (an engine's listener)."""
+        if action == "written":
+            self.counts[facts["connection"], facts["call"], facts["kind"]] += 1
+
+    def taken(self) -> str:
+        """The counts as a sentence, and begin anew."""
+        words = [
+            f"{count} {kind}{'s' if count > 1 else ''} {'made' if call == 'create' else 'changed'} in {NAMES[name]}"
+            for (name, call, kind), count in sorted(self.counts.items())
+        ]
+        self.counts.clear()
+        return f"syncd: {', '.join(words)}." if words else ""
+
+
+class Play:
+    """One run. ``say`` is told each sentence with its stepped time."""
+
+    def __init__(
+        self,
+        company: Company,
+        plugins: Mapping[str, Plugin],
+        config: Config,
+        clock: SteppedClock,
+        rng: random.Random,
+        *,
+        say: Say,
+        network: Network = lambda name: None,
+        threaded: bool = True,
+    ) -> None:
+        self.company, self.clock, self._rng, self._say = company, clock, rng, say
+        sealer = sealer_of(config, rng.randbytes)
+        store = open_store(config, clock, sealer, threaded=threaded)
+        self.metrics = ReachMetrics(clock)
+        self.app: App = build(config, plugins, store, sealer, rng=drawn(rng), network=network, meter=self.metrics)
+        pace = schedule.next_poll(self.app.world, {name: one.poll for name, one in config.connections.items()})
+        self.tally = Tally()
+        self.engine = self.app.engine
+        self.engine.next_poll = pace
+        self.engine.listeners += [pace.listen, self.metrics.listen, self.tally.listen]
+        self.site = self._site(config)
+        self._spent: set[str] = set()
+
+    # what is served
+
+    def _site(self, config: Config) -> ASGIApp:
+        receiver = webhooks.Receiver(self.engine, webhooks.ears_of(self.engine, {}), self.metrics)
+        return build_app(
+            config.server, page=self._page, measured=self._measured, troubles=list, receive=receiver.receive
+        )
+
+    async def _page(self) -> str:
+        return page.shown(await self._facts())
+
+    async def _measured(self) -> bytes:
+        self.metrics.show(await self._facts())
+        return self.metrics.render()
+
+    async def _facts(self) -> page.Facts:
+        await self.metrics.keep(self.app)
+        return await self.app.store.run(page.status_facts, self.app.world, self.clock.now())
+
+    def subscribe(self, address: str, client: httpx.AsyncClient) -> None:
+        """Let the systems tell the address what happens, as their administrators would set it up."""
+        for sandbox in self.company.systems.values():
+            sandbox.client = client
+        for event in ("candidate_created", "candidate_moved", "candidate_deleted"):
+            self.company.workable.subscribe(f"{address}/webhooks/acme/{event}", event)
+        self.company.ninjahire.subscribe(f"{address}/webhooks/screener", secret=HOOK_SECRET)
+        self.company.worksignal.subscribe(f"{address}/webhooks/voice", secret=HOOK_SECRET)
+
+    # what happens
+
+    async def backfill(self, progress: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+        """The first backfill."""
+        return await backfill(self.app, wait=True, progress=progress)
+
+    @asynccontextmanager
+    async def serving(self) -> Any:
+        """While held, polls and pushes go on, as in the daemon; a lane that dies ends the demo."""
+        self.engine.scheduled = True
+        drives = [asyncio.ensure_future(self.engine.drive(lane)) for lane in self.engine.lanes.values()]
+        try:
+            yield drives
+        finally:
+            for drive in drives:
+                drive.cancel()
+            ended = await asyncio.gather(*drives, return_exceptions=True)
+            for error in ended:
+                if isinstance(error, Exception):
+                    raise error
+
+    def day(self) -> Day:
+        """The working day."""
+        return Day(self.company, self.clock, drawn(self._rng), self._tell)
+
+    def _tell(self, sentence: str) -> None:
+        self.tell_writes()
+        self._say(self.clock.now(), sentence)
+
+    def tell_writes(self) -> None:
+        """Say what was written since the last time, and which token is spent."""
+        for name, lane in self.engine.lanes.items():
+            until = lane.parked.get(Priority.WRITE, 0.0)
+            if until > self.clock.now() and name not in self._spent:
+                self._spent.add(name)
+                when = datetime.fromtimestamp(until, UTC).strftime("%H:%M")
+                self._say(self.clock.now(), f"{NAMES[name]}'s calls for today are spent; its lane waits until {when}.")
+        if sentence := self.tally.taken():
+            self._say(self.clock.now(), sentence)
+
+    async def until_in_step(self, since: float) -> None:
+        """Wait until every list was walked since a time and nothing waits for a call, or for two days at most."""
+        while self.clock.now() < since + LONGEST_S and not await self.app.store.run(_is_in_step, since):
+            await self.clock.sleep_until(self.clock.now() + 60.0)
+            self.tell_writes()
+
+    # what it came to
+
+    def records(self) -> dict[str, dict[str, int]]:
+        """How many records each system holds, by kind."""
+        return {name: {kind: len(rows) for kind, rows in one.told.items()} for name, one in self._kept().items()}
+
+    async def summary(self) -> dict[str, Any]:
+        """What the run came to, in closed words, ids and numbers; ``troubles`` is empty where all went as it should."""
+        links, holds, left = await self.app.store.run(_what_stands)
+        kept = self._kept()
+        differing = [text for text, ids in self._differences(kept) if not ids & {hold["ref"] for hold in holds}]
+        unscripted, missing = self._against_script(holds)
+        twice = [line for one in kept.values() for line in demo_verdict.duplicates(one)]
+        felt = demo_verdict.felt(self.company.systems)
+        refused = demo_verdict.refused(self.company.systems)
+        troubles = [
+            *(f"there twice: {line}" for line in twice),
+            *(f"felt by people: {line}" for line in felt),
+            *([f"{refused} calls were refused for a limit"] if refused else []),
+            *(f"not in step: {line}" for line in differing),
+            *(
+                f"held, which was not in the script: {hold['kind']} {hold['ref']} ({hold['reason']})"
+                for hold in unscripted
+            ),
+            *(f"not held, which was in the script: {one.kind} ({one.reason})" for one in missing),
+            *([f"{left} things wait for a call"] if left else []),
+        ]
+        return {
+            "records": self.records(),
+            "links": links,
+            "writes": {name: demo_verdict.writes(one) for name, one in self.company.systems.items()},
+            "calls": {name: demo_verdict.calls(one) for name, one in self.company.systems.items()},
+            "refused": refused,
+            "duplicates": len(twice),
+            "felt": len(felt),
+            "held": holds,
+            "troubles": troubles,
+        }
+
+    def _kept(self) -> dict[str, Kept]:
+        world = self.app.world.connections
+        return {
+            name: Kept(name, sandbox.snapshot(), world[name].vocabulary, rows=name == demo_verdict.HUB)
+            for name, sandbox in self.company.systems.items()
+        }
+
+    def _differences(self, kept: Mapping[str, Kept]) -> Iterator[tuple[str, set[str]]]:
+        open_jobs = {key_text(one.title) for one in OPENINGS if one.state == "published"}
+        support = {key_text(OPENINGS[number].title) for number in SUPPORT}
+        hub = kept[demo_verdict.HUB]
+        yield from demo_verdict.differences(
+            hub, kept["screener"], frozenset(open_jobs), ("first_name", "last_name", "phone"), one_way=True
+        )
+        yield from demo_verdict.differences(hub, kept["voice"], frozenset(support), ("name", "phone"))
+
+    def _against_script(self, holds: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
+        """Holds that nobody wrote into the script, and scripted ones that are not there."""
+        found, unscripted = set(), []
+        for hold in holds:
+            hit = next(
+                (
+                    at
+                    for at, one in enumerate(self.company.scripted)
+                    if one.kind == hold["kind"] and one.reason == hold["reason"] and hold["ref"] in one.refs
+                ),
+                None,
+            )
+            found.add(hit)
+            unscripted += [hold] if hit is None else []
+        missing = [one for at, one in enumerate(self.company.scripted) if at not in found]
+        return unscripted, missing
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.app.close()
+
+
+# --- what is asked of the store -------------------------------------------------------------------------------------
+
+
+def _is_in_step(connection: sa.Connection, since: float) -> bool:
+    late = sa.select(sa.func.count()).where(sa.func.coalesce(schema.cursors.c.polled_at, 0.0) < since)
+    return cycle.left_to_do(connection) == 0 and connection.execute(late).scalar_one() == 0
+
+
+def _what_stands(connection: sa.Connection) -> tuple[dict[str, int], list[dict[str, Any]], int]:
+    """Links by pair and kind, what is held, and how much is left to do."""
+    links, holds = schema.links.c, schema.holds.c
+    counted = connection.execute(
+        sa.select(links.pair, links.kind, sa.func.count())
+        .group_by(links.pair, links.kind)
+        .order_by(links.pair, links.kind)
+    )
+    held = connection.execute(
+        sa.select(
+            holds.pair, holds.connection, holds.kind, holds.ref, holds.field, holds.reason, holds.detail
+        ).order_by(holds.id)
+    )
+    return (
+        {f"{pair} {kind}": count for pair, kind, count in counted},
+        [dict(row) for row in held.mappings()],
+        cycle.left_to_do(connection),
+    )
