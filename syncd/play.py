@@ -36,7 +36,7 @@ async def play(
         _invite(sandbox)
         if not empty:
             _fill(sandbox)
-        async with serving(_Watched(sandbox, say), listener):
+        async with serving(_Watched(sandbox, say), listener, dated=False):
             _introduce(system, sandbox, address_of(listener), say)
             await asyncio.Event().wait()
 

@@ -189,8 +189,11 @@ def address_of(listener: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """While held, the app is served; at the end requests under way are finished, for a few seconds."""
+async def serving(app: ASGIApp, listener: socket.socket, *, dated: bool = True) -> AsyncIterator[None]:
+    """While held, the app is served; at the end requests under way are finished, for a few seconds.
+
+    ``dated``: answers get a Date; an app that tells a time of its own must not have a second one.
+    """
     server = _Uvicorn(
         uvicorn.Config(
             app,
@@ -200,6 +203,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=dated,
             proxy_headers=False,
             limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=IDLE_S,
