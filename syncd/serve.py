@@ -10,6 +10,7 @@ import contextlib
 import math
 import random
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -164,6 +165,7 @@ class Daemon:
         self._one_driver = asyncio.Lock()
         self._polls = {name: config.poll for name, config in app.config.connections.items()}
         self._facts: page.Facts | None = None
+        self._sweeping: set[tuple[str, str]] = set()
         self._exit_code = 0
         self._has_begun = False
 
@@ -189,7 +191,7 @@ class Daemon:
         pages = await self.app.store.run(schedule.last_pages)
         pace = schedule.next_poll(self.app.world, self._polls, pages)
         self.engine.next_poll = pace
-        self.engine.listeners += [pace.listen, self._metrics.listen]
+        self.engine.listeners += [pace.listen, self._metrics.listen, self._listen]
         await self._metrics.load(self.app)
 
     @contextlib.asynccontextmanager
@@ -233,6 +235,7 @@ class Daemon:
         if not await self.engine.has_learnt():
             log.info("The first look: every list is read, and nothing is written yet.", action="learning")
             await self.engine.learn()
+        self._sweeping = await self.app.store.run(_sweeps_under_way)
         self.engine.scheduled = True
         with schedule.waking(self.engine, self._polls):
             lanes = self.engine.lanes.items()
@@ -321,12 +324,19 @@ class Daemon:
     async def _look(self) -> page.Facts:
         """The facts for page and metrics, at most a second old."""
         if self._facts is None or self.clock.now() - self._facts["at"] >= FRESH_S:
-            self._facts = await self.app.store.run(page.status_facts, self.app.world, self.clock.now())
+            self._facts = await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
         return self._facts
 
     async def _page(self) -> str:
-        learning = ["the first look is under way"] if self.engine.learning else []
-        return page.shown(await self._look(), [*self.troubles(), *learning])
+        notes = ["the first look is under way"] if self.engine.learning else []
+        notes += (
+            [f"{len(self._sweeping)} lists are read whole before all is known to be in step"] if self._sweeping else []
+        )
+        return page.shown(await self._look(), [*self.troubles(), *notes])
+
+    def _listen(self, action: str, facts: Mapping[str, Any]) -> None:
+        if action == "walked":
+            self._sweeping.discard((facts["connection"], facts["walk"]))
 
     async def _measured(self) -> bytes:
         self._metrics.show(await self._look())
@@ -371,20 +381,18 @@ class ReachMetrics(Metrics):
 
     def show(self, facts: page.Facts) -> None:
         """Set the gauges to what stands in the store."""
-        self.intents(
-            {(lane["name"], state): count for lane in facts["lanes"] for state, count in lane["intents"].items()}
-        )
-        held: dict[tuple[str, str], int] = {}
-        for row in facts["held"]:
-            key = (row["connection"], row["reason"])
-            held[key] = held.get(key, 0) + row["count"]
+        held: Counter[tuple[str, str]] = Counter()
+        for row in facts["holds"]:
+            held[row["connection"], row["reason"]] += row["number"]
         self.held(held)
-        for walk in facts["walks"]:
-            if walk["polled_at"] is not None:
-                self.walked(walk["connection"], walk["walk"], walk["polled_at"])
-        for lane in facts["lanes"]:
-            for rule in lane["rules"]:
-                self.budget(lane["name"], rule["rule"], rule["used"], rule["limit"])
+        connections = {each["name"]: each for each in facts["connections"]}
+        self.intents({(name, state): n for name, each in connections.items() for state, n in each["intents"].items()})
+        for name, each in connections.items():
+            for walk in each["walks"]:
+                if walk["polled_at"] is not None:
+                    self.walked(name, walk["name"], walk["polled_at"])
+            for rule in each["budget"]:
+                self.budget(name, rule["rule"], rule["used"], rule["limit"])
 
 
 # --- what is asked of the store ---------------------------------------------------------------------------------------
@@ -393,8 +401,15 @@ _intents = schema.intents.c
 _UNDER_WAY = sa.select(sa.func.count()).where(_intents.state == "sent")
 
 
+_SWEEPING = sa.select(schema.cursors.c.connection, schema.cursors.c.walk).where(schema.cursors.c.mode == "sweep")
+
+
 def _has_writes_under_way(connection: sa.Connection) -> bool:
     return bool(connection.execute(_UNDER_WAY).scalar_one())
+
+
+def _sweeps_under_way(connection: sa.Connection) -> set[tuple[str, str]]:
+    return {(row.connection, row.walk) for row in connection.execute(_SWEEPING)}
 
 
 def _recover(connection: sa.Connection, name: str, now: float) -> None:
