@@ -19,7 +19,9 @@ from tests.unit.small_world import (
 )
 
 STALE = pytest.mark.xfail(
-    strict=True, reason="design 3, Level: the write that was planned for a row stays though the row tells it by now"
+    strict=True,
+    raises=AssertionError,
+    reason="design 3, Level: the write that was planned for a row stays though the row tells it by now",
 )
 OLD, NEW, OTHER = "+12025550100", "+12025550199", "+12025550177"
 
@@ -81,7 +83,9 @@ def test_two_rows_whose_mails_become_equal_later_stay_two_people(small):
 
 
 @pytest.mark.xfail(
-    strict=True, reason="design 5, People: 'A person's ref … is the numerically lowest row id at first sight, stored'"
+    strict=True,
+    raises=AssertionError,
+    reason="design 5, People: 'A person's ref … is the numerically lowest row id at first sight, stored'",
 )
 def test_a_persons_ref_is_the_lowest_of_her_rows_though_the_list_tells_the_newest_first(small):
     world = small("rows", "plain")
@@ -212,6 +216,7 @@ def test_two_corrections_of_one_row_one_after_the_other_are_one_write_of_the_las
 
 @pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="reliability I5: 'Echo never reverts'; the write that was planned from the taken back value goes out",
 )
 def test_a_correction_and_its_taking_back_write_nothing(world):
@@ -237,14 +242,18 @@ def test_two_rows_changed_unlike_each_other_are_held(world):
 
 
 @pytest.mark.xfail(
-    strict=True, reason="design 5, People: 'two that differ unlike each other are a conflict', but one is written on"
+    strict=True,
+    raises=AssertionError,
+    reason="design 5, People: 'two that differ unlike each other are a conflict', but one is written on",
 )
 def test_a_conflict_of_two_rows_is_not_written_to_the_other_system(world):
     change_both(world)
     assert world.updates() == set()
 
 
-@pytest.mark.xfail(strict=True, reason="reliability 4.5: 'Equal again by human hand -> closes itself'")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="reliability 4.5: 'Equal again by human hand -> closes itself'"
+)
 def test_rows_that_are_made_equal_by_hand_end_their_conflict(world):
     change_both(world)
     world.told("rows", *row("1", "h1", phone=OTHER))
@@ -277,7 +286,11 @@ def test_an_anonymised_row_is_never_written_and_says_nothing(world):
     assert {(c, ref) for c, ref, _ in world.updates()} == {("rows", "2")}
 
 
-@pytest.mark.xfail(strict=True, reason="design 5, People: 'anonymized rows write nothing and open an erasure task'")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="design 5, People: 'anonymized rows write nothing and open an erasure task'",
+)
 def test_an_anonymised_row_opens_an_erasure_task(world):
     blank = row("1", "h1", name="Anonymized", email=None, phone=None, traits=frozenset({"anonymized"}))
     world.told("rows", *blank)
@@ -323,6 +336,7 @@ def test_a_moved_row_seen_before_the_old_one_went_keeps_the_person(world):
 
 @pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="design 5, People: 'A vanished row plus a new one with the same e-mail and created_at is a relocation'",
 )
 def test_a_moved_row_seen_after_the_old_one_went_is_the_same_person(small):
