@@ -1,0 +1,465 @@
+"""The judges of a whole run: what happened, as the systems' own logs tell it, and whether any of it should not have.
+
+They read the sandboxes' arrivals, effects and snapshots. Of syncd they believe two things only: what it says is held,
+and its journal's lines about what went out and about drift, which are compared with what arrived.
+
+Words: a person is known by her e-mail, a job by its title, an application by both, whatever the system. A *look* is a
+good answer to syncd that showed a record. What no client can see is nobody's fault: an edit between the read and the
+write of one update, and an edit that was taken back before the next look.
+"""
+
+import bisect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from syncd.mapping import Vocabulary, canonical, clean, key_text, mean_the_same
+from syncd.sandbox import Arrival, Hits, Limit, Sandbox
+
+Who = tuple[str, ...]
+FELT = ("phoned", "mail", "invited", "posted", "published")  # effects that somebody outside notices
+EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
+HUB = "acme"
+SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
+DEATH_S = 3.0  # a look that came so shortly before a kill may have been forgotten with the process
+
+
+@dataclass(frozen=True)
+class Held:
+    """One hold, as `syncd held --json` tells it: (connection, kind, id) of both ends, people's rows among them."""
+
+    ends: frozenset[tuple[str, str, str]]
+    names: frozenset[str]
+    reason: str
+
+
+def holds_of(told: Iterable[Mapping[str, Any]]) -> list[Held]:
+    """What `syncd held --json` printed."""
+    found = []
+    for hold in told:
+        ends = set()
+        for end in (hold["left"], hold["right"]):
+            for id_ in [end["id"], *end["rows"]] if end else ():
+                ends.add((end["connection"], end["kind"], id_))
+        found.append(Held(frozenset(ends), frozenset(hold["field"].split() or [""]), hold["reason"]))
+    return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of syncd's journal."""
+
+    at: float
+    connection: str
+    kind: str
+    ref: str
+    what: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of one record as somebody left it. ``by``: human, api or system."""
+
+    no: int
+    at: float
+    by: str
+    action: str
+    id: str
+    before: Any
+    after: Any
+
+
+@dataclass
+class Kept:
+    """One system: what it holds, what was done to it and what it was asked. ``rows``: a person is a set of rows."""
+
+    name: str
+    box: Sandbox
+    vocabulary: Vocabulary
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    limits: Sequence[Limit] = ()
+
+    def __post_init__(self) -> None:
+        self.told: Mapping[str, Mapping[str, Mapping[str, Any]]] = self.box.snapshot()  # type: ignore[attr-defined]
+
+    @property
+    def rows(self) -> bool:
+        return self.name == HUB
+
+    @cached_property
+    def arrivals(self) -> list[Arrival]:
+        """In the order in which they came (they are noted in the order in which they were answered)."""
+        return sorted(self.box.arrivals, key=lambda arrival: arrival.at)
+
+    # who and what
+
+    def title_of(self, job: str) -> str:
+        return key_text(str(self.told["job"][job]["title"]))
+
+    def email_of(self, candidate: str) -> str:
+        return key_text(str(self.told["candidate"][candidate]["email"]))
+
+    def who(self, kind: str, id_: str) -> Who | None:
+        """Who or what a record is; None: it is not there any more."""
+        if id_ not in self.told[kind]:
+            return None
+        if kind == "job":
+            return (self.title_of(id_),)
+        if kind == "candidate":
+            return (self.email_of(id_),)
+        about = self.told[kind][id_]
+        return (self.email_of(str(about["candidate"])), self.title_of(str(about["job"])))
+
+    def by_who(self, kind: str) -> dict[Who, list[str]]:
+        found: dict[Who, list[str]] = {}
+        for id_ in self.told[kind]:
+            found.setdefault(self.who(kind, id_) or (), []).append(id_)
+        return found
+
+    def value(self, kind: str, id_: str, name: str) -> Any:
+        """A field in our name, cleaned; a worded one stays in the system's word."""
+        return self._cleaned(kind, name, self.told[kind][id_])
+
+    def _cleaned(self, kind: str, name: str, fields: Mapping[str, Any]) -> Any:
+        own = next(names for key, names in self.vocabulary.fields.items() if key == kind)
+        if kind == "application":
+            return fields.get("stage", fields.get(own["stage"]))
+        return clean(name, fields.get(own[name]), self.vocabulary.region)
+
+    def full_name(self, id_: str) -> str:
+        parts = [self.told["candidate"][id_].get(key) for key in ("firstname", "first_name", "lastname", "last_name")]
+        return canonical("name", " ".join(filter(None, parts)) or self.told["candidate"][id_].get("name"))
+
+    # what was done
+
+    def entries(self, name: str) -> list[Entry]:
+        """Everything that was done to one of the fields that people edit, oldest first."""
+        if name not in self._entries:
+            self._entries[name] = list(self._read(name))
+        return self._entries[name]
+
+    @cached_property
+    def _entries(self) -> dict[str, list[Entry]]:
+        return {}
+
+    def _read(self, name: str) -> Iterator[Entry]:
+        kind = EDITED[name]
+        own = "stage" if kind == "application" else self._own(kind, name)
+        other = self._own(kind, name)
+        for no, effect in enumerate(self.box.effects):
+            if effect.kind == kind and (own in effect.after or other in effect.after):
+                before = self._cleaned(kind, name, effect.before)
+                yield Entry(no, effect.at, effect.by, effect.action, effect.id, before,
+                            self._cleaned(kind, name, effect.after))  # fmt: skip
+
+    def _own(self, kind: str, name: str) -> str:
+        return next(names for key, names in self.vocabulary.fields.items() if key == kind)[name]
+
+    # what was looked at
+
+    def was_read(self, id_: str, after: float, before: float) -> bool:
+        """Whether a get of the record itself was answered between two times."""
+        times = self._gets.get(id_.partition(":")[0], [])
+        at = bisect.bisect_right(times, after)
+        return at < len(times) and times[at] < before
+
+    @cached_property
+    def _gets(self) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for arrival in self.arrivals:
+            if arrival.method == "GET" and arrival.status == 200:
+                found.setdefault(arrival.path.rpartition("/")[2], []).append(arrival.at)
+        return found
+
+    def last_look(self, id_: str, before: float, deaths: Sequence[float]) -> float:
+        """When the record was last shown, by itself or in a list, to a process that lived to remember it."""
+        names = (id_.partition(":")[0], "candidates", "applications")
+        times = [at for name in names for at in self._gets.get(name, []) if at < before - SAME_INSTANT_S]
+        lived = [at for at in times if not any(at <= death <= at + DEATH_S for death in deaths)]
+        return max(lived, default=0.0)
+
+
+@dataclass
+class Run:
+    """A run that came to its end. ``rules``: a hub that wins; ``one_way``: spokes whose people's edits stay there."""
+
+    kept: Mapping[str, Kept]
+    holds: Sequence[Held]
+    journal: Sequence[Line]
+    deaths: Sequence[float]
+    rules: bool = False
+    one_way: frozenset[str] = frozenset()
+
+    @property
+    def hub(self) -> Kept:
+        return self.kept[HUB]
+
+    @property
+    def spokes(self) -> list[Kept]:
+        return [kept for name, kept in self.kept.items() if name != HUB]
+
+    def is_held(self, where: Kept, kind: str, ids: Iterable[str], name: str = "") -> bool:
+        """Whether a field of one of these, or the whole record, waits for a person."""
+        ends = {(where.name, kind, id_) for id_ in ids}
+        return any(ends & hold.ends and {name, ""} & hold.names for hold in self.holds)
+
+    def same(self, name: str, one: Kept, value: Any, other: Kept, told: Any) -> bool:
+        """Whether two systems' values mean the same."""
+        if name not in ("stage", "status"):
+            return canonical(name, value) == canonical(name, told)
+        words, others = one.vocabulary.words[name], other.vocabulary.words[name]
+        return mean_the_same(words, str(value), others, str(told))
+
+
+def violations(run: Run) -> list[str]:
+    """Everything that should not have happened, a line each."""
+    found = [*_twice(run), *_undone(run), *_out_of_step(run), *_unclaimed(run), *felt(run.kept.values())]
+    return found + [line for kept in run.kept.values() for line in over_budget(kept)]
+
+
+# --- nobody and nothing is there twice ------------------------------------------------------------------------------
+
+
+def _twice(run: Run) -> Iterator[str]:
+    for kept in run.kept.values():
+        made = {
+            (effect.kind, effect.id) for effect in kept.box.effects if effect.action == "create" and _is_ours(effect.by)
+        }
+        for kind in ("job", "candidate", "application"):
+            if kind == "candidate" and kept.rows:
+                continue
+            for who, ids in kept.by_who(kind).items():
+                if len(ids) > 1 and any((kind, id_) in made for id_ in ids):
+                    yield f"twice: {kind} {who} at {kept.name}: {ids}"
+
+
+def _is_ours(by: str) -> bool:
+    return by.startswith("api")
+
+
+# --- no call over the budget, one arrival a claim, nobody felt it ---------------------------------------------------
+
+
+def over_budget(kept: Kept) -> Iterator[str]:
+    """Every arrival counted strictly, whatever came of it; and the refusals that were really answered."""
+    hits = Hits(kept.limits)
+    for arrival in kept.arrivals:
+        if (broken := hits.refused(arrival.at)) is not None:
+            rule = f"{broken.calls}/{broken.window_s}s"
+            yield f"over budget: {arrival.method} {arrival.path} at {kept.name} breaks {rule}"
+    refused = sum(arrival.status == 429 for arrival in kept.arrivals)
+    if refused:
+        yield f"over budget: {refused} times 429 at {kept.name}"
+
+
+def _unclaimed(run: Run) -> Iterator[str]:
+    """Before each write that arrives, a claim for it is in the journal; no claim is spent twice."""
+    for kept in run.kept.values():
+        sent = sorted(line.at for line in run.journal if line.what == "sent" and line.connection == kept.name)
+        writes = [arrival for arrival in kept.arrivals if arrival.method != "GET"]
+        for count, arrival in enumerate(writes, start=1):
+            if bisect.bisect_right(sent, arrival.at) < count:
+                yield f"unclaimed: write {count} at {kept.name}, {arrival.method} {arrival.path}"
+                return
+
+
+def felt(systems: Iterable[Kept]) -> Iterator[str]:
+    """What the sync made anybody outside notice."""
+    for kept in systems:
+        for effect in kept.box.effects:
+            if effect.action in FELT and effect.by != "human":
+                yield f"felt: {effect.action} {effect.kind} {effect.id} at {kept.name}"
+
+
+# --- no move undone, no edit lost -----------------------------------------------------------------------------------
+
+
+def _undone(run: Run) -> Iterator[str]:
+    for kept in run.kept.values():
+        for name in EDITED:
+            entries = kept.entries(name)
+            for at, entry in enumerate(entries):
+                if _is_ours(entry.by) and entry.action != "create":
+                    yield from _judged(run, kept, name, entries, at)
+
+
+def _judged(run: Run, kept: Kept, name: str, entries: Sequence[Entry], at: int) -> Iterator[str]:
+    """One write of ours over what a human had said there."""
+    entry = entries[at]
+    last = _last_human(entries, at)
+    if last is None or run.same(name, kept, last.after, kept, entry.after):
+        return
+    if not run.same(name, kept, entry.before, kept, last.after):
+        return  # what stood there was ours already
+    if not kept.was_read(entry.id, last.at, entry.at) or _never_seen(run, kept, name, entries, last):
+        return
+    who = kept.who(EDITED[name], entry.id)
+    if who is None or _was_a_step(run, kept, name, who, last) or _is_wanted(run, kept, name, who, entry, last):
+        return
+    yield (
+        f"undone: {name} of {who} at {kept.name}: {last.after} by a human at {last.at:.3f} became {entry.after} by us "
+        f"at {entry.at:.3f}, and nobody has said so since"
+    )
+
+
+def _last_human(entries: Sequence[Entry], before: int) -> Entry | None:
+    about = entries[before].id
+    own = (entry for entry in reversed(entries[:before]) if entry.id == about)
+    return next((entry for entry in own if entry.by == "human" and entry.action != "create"), None)
+
+
+def _never_seen(run: Run, kept: Kept, name: str, entries: Sequence[Entry], last: Entry) -> bool:
+    """Whether people went away and came back between two looks."""
+    since = kept.last_look(last.id, last.at, run.deaths)
+    first = last
+    for entry in reversed(entries[: entries.index(last)]):
+        if entry.id != last.id:
+            continue
+        if _is_ours(entry.by) or entry.at <= since:
+            break
+        first = entry
+    return run.same(name, kept, first.before, kept, last.after)
+
+
+def _was_a_step(run: Run, kept: Kept, name: str, who: Who, last: Entry) -> bool:
+    """Whether the edit said what another record of the same told already: a step into agreement, not a change."""
+    for other in run.kept.values():
+        told = {entry.id: entry.after for entry in other.entries(name) if entry.at <= last.at}
+        if other is kept:
+            told.pop(last.id, None)
+        if any(_is_about(run, other, name, id_, who) and run.same(name, other, value, kept, last.after)
+               for id_, value in told.items()):  # fmt: skip
+            return True
+    return False
+
+
+def _is_about(run: Run, kept: Kept, name: str, id_: str, who: Who) -> bool:
+    return kept.who(EDITED[name], id_) == who
+
+
+def _is_wanted(run: Run, kept: Kept, name: str, who: Who, entry: Entry, last: Entry) -> bool:
+    """Whether a human has said this of the same person or application elsewhere since; or said it unheard before."""
+    for other in run.kept.values():
+        for said in other.entries(name):
+            if (
+                said.by != "human"
+                or (other is kept and said.id == entry.id)
+                or not _is_about(run, other, name, said.id, who)
+            ):
+                continue
+            means = entry.action == "revert" or run.same(name, other, said.after, kept, entry.after)
+            if means and (said.at >= last.at - SAME_INSTANT_S or _hub_wins(run, kept, name, entry, said, last)):
+                return True
+    return False
+
+
+def _hub_wins(run: Run, kept: Kept, name: str, entry: Entry, said: Entry, last: Entry) -> bool:
+    """Whether both ends had changed, and the rule gives it to the hub: its word had not reached this end before."""
+    if kept.name == HUB or not (run.rules or (kept.name in run.one_way and name == "phone")):
+        return False
+    own = [
+        one for one in kept.entries(name) if one.id == entry.id and said.at <= one.at <= last.at and _is_ours(one.by)
+    ]
+    return not any(run.same(name, kept, one.after, kept, entry.after) for one in own)
+
+
+# --- every field agrees, is held, or is drift -----------------------------------------------------------------------
+
+
+def _out_of_step(run: Run) -> Iterator[str]:
+    for spoke in run.spokes:
+        yield from _jobs(run, spoke)
+        yield from _applications(run, spoke)
+        yield from _people(run, spoke)
+
+
+def _jobs(run: Run, spoke: Kept) -> Iterator[str]:
+    ours, theirs = run.hub.by_who("job"), spoke.by_who("job")
+    for who, ids in ours.items():
+        there = theirs.get(who, [])
+        if run.is_held(run.hub, "job", ids, "status") or run.is_held(spoke, "job", there, "status"):
+            continue
+        if not there:
+            yield f"missing: job {who} at {spoke.name}"
+            continue
+        one, other = run.hub.value("job", ids[0], "status"), spoke.value("job", there[0], "status")
+        if not run.same("status", run.hub, one, spoke, other) and (one, other) != ("published", "draft"):
+            yield f"unlike: status of job {who}: {one} / {other} at {spoke.name}"
+
+
+def _applications(run: Run, spoke: Kept) -> Iterator[str]:
+    ours, theirs = run.hub.by_who("application"), spoke.by_who("application")
+    shared = run.hub.by_who("job").keys() & spoke.by_who("job").keys()
+    for who in sorted(ours.keys() | theirs.keys()):
+        if who[1:] not in shared or _is_application_held(run, spoke, ours.get(who, []), theirs.get(who, [])):
+            continue
+        if who not in ours or who not in theirs:
+            if who in ours or spoke.name not in run.one_way:
+                yield f"missing: application {who} at {spoke.name if who in ours else HUB}"
+            continue
+        one, other = (
+            run.hub.value("application", ours[who][0], "stage"),
+            spoke.value("application", theirs[who][0], "stage"),
+        )
+        if not run.same("stage", run.hub, one, spoke, other):
+            yield f"unlike: stage of {who}: {one} / {other} at {spoke.name}"
+
+
+def _is_application_held(run: Run, spoke: Kept, ours: list[str], theirs: list[str]) -> bool:
+    """Itself, or the person or job without whom it cannot be made."""
+    for kept, ids in ((run.hub, ours), (spoke, theirs)):
+        people = [str(kept.told["application"][id_]["candidate"]) for id_ in ids]
+        jobs = [str(kept.told["application"][id_]["job"]) for id_ in ids]
+        if run.is_held(kept, "application", ids, "stage") or run.is_held(kept, "candidate", people):
+            return True
+        if run.is_held(kept, "job", jobs):
+            return True
+    return False
+
+
+def _people(run: Run, spoke: Kept) -> Iterator[str]:
+    ours, theirs = run.hub.by_who("candidate"), spoke.by_who("candidate")
+    for who in sorted(ours.keys() & theirs.keys()):
+        phones = {canonical("phone", run.hub.value("candidate", row, "phone")) for row in ours[who]}
+        told = spoke.value("candidate", theirs[who][0], "phone")
+        is_default = phones == {canonical("phone", None)} and told == spoke.defaults.get("phone")
+        is_unlike = len(phones | {canonical("phone", told)}) > 1 and not is_default
+        if is_unlike and not _is_explained(run, spoke, ours[who], theirs[who], "phone"):
+            yield f"unlike: phone of {who}: {sorted(phones)} / {told} at {spoke.name}"
+        names = {run.hub.full_name(row) for row in ours[who]} | {spoke.full_name(id_) for id_ in theirs[who]}
+        if len(names) > 1 and not _is_explained(run, spoke, ours[who], theirs[who], "name", "first_name", "last_name"):
+            yield f"unlike: name of {who}: {sorted(names)} at {spoke.name}"
+
+
+def _is_explained(run: Run, spoke: Kept, ours: list[str], theirs: list[str], *names: str) -> bool:
+    for name in names:
+        if run.is_held(run.hub, "candidate", ours, name) or run.is_held(spoke, "candidate", theirs, name):
+            return True
+        if spoke.name in run.one_way and _has_drifted(run, spoke, theirs, name):
+            return True
+    return len(ours) > 1 and "phone" in names and _differed_at_first(run.hub, ours)
+
+
+def _has_drifted(run: Run, spoke: Kept, ids: list[str], name: str) -> bool:
+    """Whether the journal says that this end's change stays there."""
+    return any(
+        line.what == "drift" and line.connection == spoke.name and line.ref in ids and name in line.fields
+        for line in run.journal
+    )
+
+
+def _differed_at_first(hub: Kept, rows: list[str]) -> bool:
+    """Whether a row told another number than its person's other rows when it was first looked at: that is left."""
+    values: dict[str, Any] = {}
+    born: dict[str, float] = {}
+    for entry in hub.entries("phone"):
+        if entry.id not in rows:
+            continue
+        values[entry.id] = entry.after
+        born.setdefault(entry.id, entry.at)
+        is_young = any(entry.at <= at + DEATH_S * 2 for at in born.values())
+        if is_young and len({canonical("phone", value) for value in values.values()}) > 1:
+            return True
+    return False
