@@ -234,6 +234,7 @@ def case_of(row: Mapping[str, Any], pair: Pair | None, link: LinkRow | None) -> 
         there=there,
         left=pair.left.name if pair else "",
         right=pair.right.name if pair else "",
+        target=here if row["intent"] is not None and row["field"] else there,  # a create has no fields of its own
         choices=tuple(row["detail"].split()) if row["reason"] in CHOOSING and row["intent"] is None else (),
         is_write=row["intent"] is not None,
         is_linked=link is not None and link.left is not None and link.right is not None,

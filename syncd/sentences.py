@@ -15,7 +15,8 @@ class Case:
     """One hold as its sentence needs it.
 
     ``here``: the connection that the hold is about, ``there``: the one across, ``left`` and ``right``: those of the
-    pair. ``choices``: ids that look like the record. ``is_write``: a write waits. ``is_linked``: two records are one.
+    pair, ``target``: the one that is written. ``choices``: ids that look like the record. ``is_write``: a write waits.
+    ``is_linked``: two records are linked.
     """
 
     reason: str
@@ -26,6 +27,7 @@ class Case:
     there: str = ""
     left: str = ""
     right: str = ""
+    target: str = ""
     choices: tuple[str, ...] = ()
     is_write: bool = False
     is_linked: bool = False
@@ -49,11 +51,11 @@ _REASONS: Mapping[str, str] = {
     "ambiguous_job": "Jobs of this title or code are there already at {there}{among}. Say which one it is, or that it "
     "is a new one.",
     "second_application": "{there} cannot take a second application of one person. Make it there by hand.",
-    "rejected": "{here_or_there} refused the write: {detail}. Mend the cause, then try again.",
-    "not_taken": "{here_or_there} said yes to the write and still tells the value before it.",
-    "unknown_outcome": "Nobody knows whether the write to {here_or_there} took effect{because}. Look there first.",
-    "taken_but_not_found": "{here_or_there} says that this {kind} is there already, but it cannot be found there.",
-    "parent_gone": "The job or person that it belongs to is no longer there at {here_or_there}: {detail}.",
+    "rejected": "{target} refused the write: {detail}. Mend the cause, then try again.",
+    "not_taken": "{target} said yes to the write and still tells the value before it.",
+    "unknown_outcome": "Nobody knows whether the write to {target} took effect{because}. Look there first.",
+    "taken_but_not_found": "{target} says that this {kind} is there already, but it cannot be found there.",
+    "parent_gone": "The job or person that it belongs to is no longer there at {target}: {detail}.",
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
     "Make them alike at {here}, or leave them.",
 }
@@ -82,7 +84,7 @@ def why(case: Case) -> str:
         "detail": case.detail,
         "here": case.here,
         "there": case.there or "the other end",
-        "here_or_there": case.there if case.is_write and case.there else case.here,
+        "target": case.target or case.there or case.here,
         "gone": {"left": case.left, "right": case.right}.get(case.detail, case.there),
         "said": f" ({case.detail})" if case.detail else "",
         "among": f" ({', '.join(case.choices)})" if case.choices else "",

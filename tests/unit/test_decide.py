@@ -8,8 +8,8 @@ from syncd.errors import Rejected
 from syncd.model import Ref
 from tests.unit.small_world import APPLICATION, CANDIDATE, JOB, TO_RIGHT, application, job, person, row
 
-SOME_POLLS_S = 200.0
-A_SWEEP_S = 1500.0
+SOME_POLLS_S = 130.0
+A_SWEEP_S = 700.0
 
 
 class Scene:
