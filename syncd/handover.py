@@ -38,6 +38,7 @@ LONGEST_LINE = 4 * 1024 * 1024  # bytes of one line on the socket: the longest r
 LONGEST_PATH = 100  # bytes; the system takes 107 as the path of a socket
 MOST_RUNS = 8
 LOOK_S = 1.0  # between two looks into the table of runs
+DEAF_S = 10.0  # an owner that has not begun by then takes no commands
 KEPT_S = 30 * 86400.0  # how long ended runs are remembered
 ENDED = ("done", "failed", "cancelled")
 WALL = WallClock()
@@ -81,7 +82,7 @@ async def _ask_by_socket(path: Path, command: str, arguments: Told, on_progress:
         with _reachable(path) as short:
             reader, writer = await asyncio.open_unix_connection(short, limit=LONGEST_LINE)
     except OSError as error:
-        raise Unavailable("no daemon answers beside this store, though one has it; try again in a moment") from error
+        raise _unheard() from error
     try:
         writer.write(_line({"command": command, "arguments": dict(arguments)}))
         await writer.drain()
@@ -94,6 +95,13 @@ async def _ask_by_socket(path: Path, command: str, arguments: Told, on_progress:
     finally:
         writer.close()
     raise _lost()
+
+
+def _unheard() -> Unavailable:
+    return Unavailable(
+        "another syncd has this store and takes no commands: a one-shot command, or a daemon that starts or stops; "
+        "try again when it is done"
+    )
 
 
 def _lost() -> Unavailable:
@@ -116,6 +124,8 @@ async def _ask_by_row(
             if told["state"] in ENDED:
                 return _ended(told)
             await _require_owner(store, config)
+            if told["state"] == "asked" and store.clock.now() > told["asked_at"] + DEAF_S:
+                await store.run(end, id_, "failed", _told_of(_unheard()), store.clock.now())
             await store.clock.sleep_until(store.clock.now() + LOOK_S / 2)
     except asyncio.CancelledError:
         await store.run(end, id_, "cancelled", _told_of(SyncdError("cancelled")), store.clock.now())

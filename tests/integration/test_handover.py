@@ -167,8 +167,10 @@ def test_an_owner_that_stops_says_so(store_url):
 def test_leftovers_of_a_dead_owner_have_failed(store_url):
     async def main():
         async with Owner(config_of(store_url)) as owner:
-            id_ = await owner.store.run(handover.ask, "count", {"words": "x"}, 0.0)
-            await owner.store.run(handover.begun, id_, {}, 1.0)
+            owner.attending.cancel()  # it has died
+            now = owner.store.clock.now()
+            id_ = await owner.store.run(handover.ask, "count", {"words": "x"}, now)
+            await owner.store.run(handover.begun, id_, {}, now)
         async with Owner(config_of(store_url)) as owner:
             return await owner.runs()
 
@@ -177,8 +179,21 @@ def test_leftovers_of_a_dead_owner_have_failed(store_url):
 
 
 def test_nobody_there_is_a_clear_sentence(sqlite_url):
-    with pytest.raises(Unavailable, match="no daemon answers"):
+    with pytest.raises(Unavailable, match="takes no commands"):
         asyncio.run(handover.ask_owner(config_of(sqlite_url), "count", {}, print))
+
+
+def test_an_owner_that_takes_no_commands_is_not_waited_for(store_url, monkeypatch):
+    """A one-shot command has the store, but no desk."""
+    monkeypatch.setattr(handover, "DEAF_S", 0.5)
+
+    async def scene(owner):
+        await owner.desk.__aexit__()
+        owner.attending.cancel()
+        with pytest.raises(Unavailable, match="takes no commands"):
+            await ask(owner, "count", {"words": "x"})
+
+    play(store_url, scene)
 
 
 def test_on_postgresql_an_owner_that_died_is_noticed(postgresql_url):
