@@ -635,7 +635,7 @@ def test_two_people_found_are_one_adopted_and_one_held_never_deleted(small):
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="design 5, Creating: 'Two records of one identity found by a sweep: hold duplicate', jobs of one-way pairs too",
+    reason="design 5, Creating: 'Two records of one identity found by a sweep: hold duplicate', one-way jobs too",
 )
 def test_two_jobs_found_are_one_adopted_and_one_held(making):
     intent = lose_create(making)
