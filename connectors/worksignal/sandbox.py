@@ -177,7 +177,7 @@ class WorkSignalSandbox(Sandbox):
         at = self._at(created_at)
         person = Person(self._new_id(), chosen, at, at)
         self.people[person.id] = person
-        self.note(by, "create", "candidate", str(person.id), {}, chosen)
+        self.note(by, "create", "candidate", str(person.id), {}, dict(chosen))
         return person
 
     def _change_person(self, by: str, person: Person, fields: Json) -> None:
