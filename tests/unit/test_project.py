@@ -100,7 +100,8 @@ def test_a_module_is_named_for_one_idea(path):
     assert not EMPTY_NAMES & set(path.stem.split("_"))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+# A migration is one long list, and never changes.
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.parent.name != "versions"], ids=place)
 def test_a_function_holds_one_idea(path):
     functions = [
         n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
