@@ -1,6 +1,9 @@
 """Rows of the store as plain objects. Pure: the tables themselves are ``syncd.schema``'s."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 Digests = dict[str, str]
@@ -95,6 +98,18 @@ class IntentRow:
     reason: str | None = None
 
 
+@cache
+def columns_of(row_type: type) -> tuple[str, ...]:
+    """The columns of a row object, in its own order."""
+    return tuple(item.name for item in fields(row_type))
+
+
 def as_row(row: Any) -> dict[str, Any]:
     """A row object as a mapping of columns."""
-    return {item.name: getattr(row, item.name) for item in fields(row)}
+    row_type: type = type(row)
+    return dict(zip(columns_of(row_type), _values_of(row_type)(row), strict=True))
+
+
+@cache
+def _values_of(row_type: type) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*columns_of(row_type))

@@ -8,6 +8,8 @@ SQLite needs ``BEGIN IMMEDIATE`` and no driver-made transactions: with the drive
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
@@ -18,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 from syncd import schema
 from syncd.clock import Clock
 from syncd.model import Kind
-from syncd.rows import LinkRow, MemberRow, RecordRow, as_row
+from syncd.rows import LinkRow, MemberRow, RecordRow, as_row, columns_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,18 +101,44 @@ class Store:
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, or overwrite those of the same primary key."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    """Insert rows, all of the same columns, or overwrite those of the same primary key."""
+    if rows:
+        made = _upserting(table, tuple(rows[0]), connection.dialect)
+        connection.exec_driver_sql(made.text, [made.bound(row) for row in rows])
+
+
+@dataclass(frozen=True)
+class _Upserting:
+    """A statement as its driver takes it. To let SQLAlchemy bind row by row costs more than the database's own work."""
+
+    text: str
+    order: tuple[str, ...] | None  # of a driver that takes values by place; the others take them by name
+    binds: Mapping[str, Callable[[Any], Any]]  # columns whose values the driver does not take as they are
+
+    def bound(self, row: Mapping[str, Any]) -> Any:
+        """A row's values as the driver takes them."""
+        values = {**row, **{name: bind(row[name]) for name, bind in self.binds.items()}}
+        return values if self.order is None else tuple([values[name] for name in self.order])
+
+
+@lru_cache(maxsize=100)
+def _upserting(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> _Upserting:
+    statement = (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    rest = {name: statement.excluded[name] for name in names if name not in keys}
     if rest:
         statement = statement.on_conflict_do_update(index_elements=keys, set_=rest)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, list(rows))
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    made = {name: table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names}
+    order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
+    return _Upserting(str(compiled), order, {name: bind for name, bind in made.items() if bind is not None})
+
+
+def _select(table: sa.Table, row_type: type) -> sa.Select[Any]:
+    """All columns, in the order of the row object that is made of them."""
+    return sa.select(*(table.c[name] for name in columns_of(row_type)))
 
 
 def _where(table: sa.Table, *names: str) -> list[sa.ColumnElement[bool]]:
@@ -122,19 +150,28 @@ def _among(table: sa.Table, name: str) -> sa.ColumnElement[bool]:
 
 
 # Made once: building a statement costs more than running it.
-_RECORDS = sa.select(schema.records).where(*_where(schema.records, "connection", "kind"), _among(schema.records, "id"))
-_BY_KEY = (
-    sa.select(schema.records)
-    .where(*_where(schema.records, "connection", "kind", "key"), sa.not_(schema.records.c.gone))
-    .order_by(schema.records.c.id)
-)
-_MEMBERS = sa.select(schema.members).where(*_where(schema.members, "connection"), _among(schema.members, "row"))
-_OF_PEOPLE = sa.select(schema.members).where(*_where(schema.members, "connection"), _among(schema.members, "person"))
-_LINKS = {
-    end: sa.select(schema.links).where(*_where(schema.links, "pair", "kind"), _among(schema.links, end))
-    for end in ("left", "right")
+_ALL_RECORDS = _select(schema.records, RecordRow)
+_RECORDS = _ALL_RECORDS.where(*_where(schema.records, "connection", "kind"), _among(schema.records, "id"))
+_ALIKE = {
+    name: _ALL_RECORDS.where(
+        *_where(schema.records, "connection", "kind"), _among(schema.records, name), sa.not_(schema.records.c.gone)
+    )
+    for name in ("key", "title_key", "source_id", "job", "candidate")
 }
-_LINK = sa.select(schema.links).where(*_where(schema.links, "id"))
+_ALL_MEMBERS = _select(schema.members, MemberRow)
+_MEMBERS = _ALL_MEMBERS.where(*_where(schema.members, "connection"), _among(schema.members, "row"))
+_OF_PEOPLE = _ALL_MEMBERS.where(*_where(schema.members, "connection"), _among(schema.members, "person"))
+_ALL_LINKS = _select(schema.links, LinkRow)
+_LINKS = {
+    end: _ALL_LINKS.where(*_where(schema.links, "pair", "kind"), _among(schema.links, end)) for end in ("left", "right")
+}
+_LINK = _ALL_LINKS.where(*_where(schema.links, "id"))
+_NEW_LINK = sa.insert(schema.links).returning(schema.links.c.id)
+_DROPS = (
+    sa.delete(schema.intents).where(schema.intents.c.link == sa.bindparam("id_")),
+    sa.delete(schema.holds).where(schema.holds.c.link == sa.bindparam("id_")),
+    sa.delete(schema.links).where(schema.links.c.id == sa.bindparam("id_")),
+)
 
 
 class Tx:
@@ -151,6 +188,9 @@ class Tx:
         self._people: dict[tuple[str, str], dict[str, MemberRow]] = {}
         self._links: dict[int, LinkRow] = {}
         self._by_end: dict[tuple[str, str, str, str], LinkRow | None] = {}
+        self._alike: dict[tuple[str, str, str, str], dict[str, None]] = {}
+        self._alike_loaded: set[tuple[str, str, str, str]] = set()
+        self._unindexed: dict[tuple[str, str, str], RecordRow] = {}
         self._dirty: dict[tuple[str, ...], Any] = {}
         self._dirty_links: set[int] = set()
 
@@ -166,9 +206,9 @@ class Tx:
 
     def _keep(self, statement: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[RecordRow]:
         kept = []
-        for found in self.sql.execute(statement, values or {}).mappings():
-            key = (found["connection"], found["kind"], found["id"])
-            row = self._records.get(key) or RecordRow(**found)
+        for found in self.sql.execute(statement, values or {}):
+            key = (found[0], found[1], found[2])
+            row = self._records.get(key) or RecordRow(*found)
             self._records[key] = row
             kept.append(row)
         return kept
@@ -183,6 +223,7 @@ class Tx:
         """Keep a new or changed record."""
         key = (row.connection, row.kind, row.id)
         self._records[key] = row
+        self._unindexed[key] = row
         self._dirty["record", *key] = row
 
     def records_where(self, *where: sa.ColumnElement[bool]) -> list[RecordRow]:
@@ -190,13 +231,38 @@ class Tx:
         self.flush()
         table = schema.records
         order = (table.c.connection, table.c.kind, table.c.id)
-        return self._keep(sa.select(table).where(*where).order_by(*order))
+        return self._keep(_ALL_RECORDS.where(*where).order_by(*order))
+
+    def load_alike(self, connection: str, kind: Kind, name: str, values: Iterable[str | None]) -> None:
+        """Read at once all records that bear one of many values in a column: key, title_key, source_id, a parent."""
+        asked = [value for value in dict.fromkeys(values) if value]
+        wanted = [value for value in asked if (connection, kind.value, name, value) not in self._alike_loaded]
+        for chunk in _chunks(wanted):
+            self._alike_loaded.update((connection, kind.value, name, value) for value in chunk)
+            for row in self._keep(_ALIKE[name], {"connection": connection, "kind": kind.value, "ids": chunk}):
+                self._index_record(row)
+
+    def alike(self, connection: str, kind: Kind, name: str, value: str | None) -> list[RecordRow]:
+        """The records that bear a value in a column, in the order of their ids; gone ones do not count."""
+        if not value:
+            return []
+        self.load_alike(connection, kind, name, [value])
+        for row in self._unindexed.values():
+            self._index_record(row)
+        self._unindexed.clear()
+        ids = self._alike.get((connection, kind.value, name, value), ())
+        rows = (self._records[connection, kind.value, id_] for id_ in sorted(ids))
+        return [row for row in rows if row is not None and not row.gone and getattr(row, name) == value]
+
+    def _index_record(self, row: RecordRow) -> None:
+        """Let a record be found by what it bears now; what it bore before is passed over when it is found by that."""
+        for name in _ALIKE:
+            if value := getattr(row, name):
+                self._alike.setdefault((row.connection, row.kind, name, value), {})[row.id] = None
 
     def person_by_key(self, connection: str, key: str) -> RecordRow | None:
         """The first person of an e-mail digest in a connection; gone ones do not count."""
-        self.flush()
-        values = {"connection": connection, "kind": Kind.CANDIDATE.value, "key": key}
-        return next(iter(self._keep(_BY_KEY, values)), None)
+        return next(iter(self.alike(connection, Kind.CANDIDATE, "key", key)), None)
 
     # members
 
@@ -206,8 +272,9 @@ class Tx:
         for row in wanted:
             self._members[connection, row] = None
         for chunk in _chunks(wanted):
-            for found in self.sql.execute(_MEMBERS, {"connection": connection, "ids": chunk}).mappings():
-                self._members[connection, found["row"]] = MemberRow(**found)
+            for found in self.sql.execute(_MEMBERS, {"connection": connection, "ids": chunk}):
+                member = MemberRow(*found)
+                self._members[connection, member.row] = member
 
     def member(self, connection: str, row: str) -> MemberRow | None:
         """One candidate row."""
@@ -220,8 +287,9 @@ class Tx:
         for person in wanted:
             self._people[connection, person] = {}
         for chunk in _chunks(wanted):
-            for found in self.sql.execute(_OF_PEOPLE, {"connection": connection, "ids": chunk}).mappings():
-                member = self._members.get((connection, found["row"])) or MemberRow(**found)
+            for found in self.sql.execute(_OF_PEOPLE, {"connection": connection, "ids": chunk}):
+                told = MemberRow(*found)
+                member = self._members.get((connection, told.row)) or told
                 self._members[connection, member.row] = member
                 self._people[connection, member.person][member.row] = member
 
@@ -246,8 +314,9 @@ class Tx:
             self._by_end[pair, kind.value, end, id_] = None
         for chunk in _chunks(wanted):
             values = {"pair": pair, "kind": kind.value, "ids": chunk}
-            for found in self.sql.execute(_LINKS[str(end)], values).mappings():
-                self._index(self._links.get(found["id"]) or LinkRow(**found))
+            for found in self.sql.execute(_LINKS[str(end)], values):
+                link = LinkRow(*found)
+                self._index(self._links.get(link.id) or link)
 
     def _index(self, link: LinkRow) -> None:
         self._links[link.id] = link
@@ -263,10 +332,10 @@ class Tx:
     def link(self, id_: int) -> LinkRow | None:
         """A link by its number."""
         if id_ not in self._links:
-            found = self.sql.execute(_LINK, {"id": id_}).mappings().one_or_none()
+            found = self.sql.execute(_LINK, {"id": id_}).one_or_none()
             if found is None:
                 return None
-            self._index(LinkRow(**found))
+            self._index(LinkRow(*found))
         return self._links[id_]
 
     def new_link(self, pair: str, kind: Kind, how: str, left: str | None, right: str | None) -> LinkRow:
@@ -275,7 +344,7 @@ class Tx:
             "pair": pair, "kind": kind.value, "left": left, "right": right, "left_base": {}, "right_base": {},
             "decided": None, "how": how, "made_at": self.now,
         }  # fmt: skip
-        id_ = self.sql.execute(sa.insert(schema.links).values(values).returning(schema.links.c.id)).scalar_one()
+        id_ = self.sql.execute(_NEW_LINK, values).scalar_one()
         link = LinkRow(id=id_, **values)
         self._index(link)
         return link
@@ -292,9 +361,8 @@ class Tx:
                 self._by_end[link.pair, link.kind, end, id_] = None
         self._links.pop(link.id, None)
         self._dirty_links.discard(link.id)
-        self.sql.execute(sa.delete(schema.intents).where(schema.intents.c.link == link.id))
-        self.sql.execute(sa.delete(schema.holds).where(schema.holds.c.link == link.id))
-        self.sql.execute(sa.delete(schema.links).where(schema.links.c.id == link.id))
+        for drop in _DROPS:
+            self.sql.execute(drop, {"id_": link.id})
 
     # the rest
 
