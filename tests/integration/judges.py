@@ -22,6 +22,7 @@ FELT = ("phoned", "mail", "invited", "posted", "published")  # effects that some
 EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
 HUB = "acme"
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
+SETTLES_S = 1.0  # from a look to its place in the store
 DEATH_S = 3.0  # a look that came so shortly before a kill may have been forgotten with the process
 
 
@@ -71,6 +72,35 @@ class Entry:
     after: Any
 
 
+@dataclass(frozen=True)
+class Look:
+    """A read that was answered well, as it arrived."""
+
+    at: float
+    path: str
+    query: str
+
+
+class Watched:
+    """An ASGI app that notes the good looks at a sandbox, whose own log leaves out what a list was asked for."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box = box
+        self.looks: list[Look] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        at, status = self.box.clock.now(), 0
+
+        async def noted(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self.box(scope, receive, noted)
+        if scope["type"] == "http" and scope["method"] == "GET" and status == 200:
+            self.looks.append(Look(at, scope["path"], scope["query_string"].decode()))
+
+
 @dataclass
 class Kept:
     """One system: what it holds, what was done to it and what it was asked. ``rows``: a person is a set of rows."""
@@ -80,6 +110,7 @@ class Kept:
     vocabulary: Vocabulary
     defaults: Mapping[str, str] = field(default_factory=dict)
     limits: Sequence[Limit] = ()
+    looks: Sequence[Look] = ()
 
     def __post_init__(self) -> None:
         self.told: Mapping[str, Mapping[str, Mapping[str, Any]]] = self.box.snapshot()  # type: ignore[attr-defined]
@@ -167,18 +198,25 @@ class Kept:
 
     @cached_property
     def _gets(self) -> dict[str, list[float]]:
+        """When each record was read; whole lists stand under their names. A list of some (a look-up) shows nothing."""
         found: dict[str, list[float]] = {}
-        for arrival in self.arrivals:
-            if arrival.method == "GET" and arrival.status == 200:
-                found.setdefault(arrival.path.rpartition("/")[2], []).append(arrival.at)
+        for look in sorted(self.looks, key=lambda look: look.at):
+            if not any(f"{name}=" in look.query for name in ("email", "shortcode", "source_id")):
+                found.setdefault(look.path.rpartition("/")[2], []).append(look.at)
         return found
 
     def last_look(self, id_: str, before: float, deaths: Sequence[float]) -> float:
         """When the record was last shown, by itself or in a list, to a process that lived to remember it."""
+        return max((at for at in self._looks(id_, deaths) if at < before - SAME_INSTANT_S), default=0.0)
+
+    def first_look(self, id_: str, after: float, deaths: Sequence[float]) -> float:
+        """When it was first shown so after a time."""
+        return min((at for at in self._looks(id_, deaths) if at > after), default=float("inf"))
+
+    def _looks(self, id_: str, deaths: Sequence[float]) -> list[float]:
         names = (id_.partition(":")[0], "candidates", "applications")
-        times = [at for name in names for at in self._gets.get(name, []) if at < before - SAME_INSTANT_S]
-        lived = [at for at in times if not any(at <= death <= at + DEATH_S for death in deaths)]
-        return max(lived, default=0.0)
+        times = [at for name in names for at in self._gets.get(name, [])]
+        return [at for at in times if not any(at <= death <= at + DEATH_S for death in deaths)]
 
 
 @dataclass
@@ -215,7 +253,13 @@ class Run:
 
 def violations(run: Run) -> list[str]:
     """Everything that should not have happened, a line each."""
-    found = [*_twice(run), *_undone(run), *_out_of_step(run), *_unclaimed(run), *felt(run.kept.values())]
+    found = [
+        *_twice(run),
+        *_undone(run),
+        *_out_of_step(run),
+        *_unclaimed(run),
+        *felt({name: kept.box for name, kept in run.kept.items()}),
+    ]
     return found + [line for kept in run.kept.values() for line in over_budget(kept)]
 
 
@@ -265,12 +309,14 @@ def _unclaimed(run: Run) -> Iterator[str]:
                 return
 
 
-def felt(systems: Iterable[Kept]) -> Iterator[str]:
+def felt(systems: Mapping[str, Sandbox]) -> list[str]:
     """What the sync made anybody outside notice."""
-    for kept in systems:
-        for effect in kept.box.effects:
-            if effect.action in FELT and effect.by != "human":
-                yield f"felt: {effect.action} {effect.kind} {effect.id} at {kept.name}"
+    return [
+        f"felt: {effect.action} {effect.kind} {effect.id} at {name}"
+        for name, box in systems.items()
+        for effect in box.effects
+        if effect.action in FELT and effect.by != "human"
+    ]
 
 
 # --- no move undone, no edit lost -----------------------------------------------------------------------------------
@@ -416,7 +462,16 @@ def _is_application_held(run: Run, spoke: Kept, ours: list[str], theirs: list[st
             return True
         if run.is_held(kept, "job", jobs):
             return True
-    return False
+    return not theirs and _is_person_held(run, spoke, ours)
+
+
+def _is_person_held(run: Run, spoke: Kept, ours: list[str]) -> bool:
+    """Whether the spoke does not know the person yet, because the application that is to bring her there is held."""
+    emails = {run.hub.email_of(id_) for id_ in ours}
+    if emails & {email for (email,) in spoke.by_who("candidate")}:
+        return False
+    rows = [id_ for id_ in run.hub.told["candidate"] if run.hub.email_of(id_) in emails]
+    return run.is_held(run.hub, "application", rows)
 
 
 def _people(run: Run, spoke: Kept) -> Iterator[str]:
@@ -439,7 +494,7 @@ def _is_explained(run: Run, spoke: Kept, ours: list[str], theirs: list[str], *na
             return True
         if spoke.name in run.one_way and _has_drifted(run, spoke, theirs, name):
             return True
-    return len(ours) > 1 and "phone" in names and _differed_at_first(run.hub, ours)
+    return len(ours) > 1 and _differed_at_first(run, ours, names[0])
 
 
 def _has_drifted(run: Run, spoke: Kept, ids: list[str], name: str) -> bool:
@@ -450,16 +505,15 @@ def _has_drifted(run: Run, spoke: Kept, ids: list[str], name: str) -> bool:
     )
 
 
-def _differed_at_first(hub: Kept, rows: list[str]) -> bool:
-    """Whether a row told another number than its person's other rows when it was first looked at: that is left."""
-    values: dict[str, Any] = {}
-    born: dict[str, float] = {}
-    for entry in hub.entries("phone"):
-        if entry.id not in rows:
+def _differed_at_first(run: Run, rows: list[str], name: str) -> bool:
+    """Whether a row told something else than its person's other rows when it was first looked at: that is left."""
+    values: dict[str, str] = {}
+    looked: dict[str, float] = {}
+    for effect in run.hub.box.effects:
+        if effect.kind != "candidate" or effect.id not in rows or name not in effect.after:
             continue
-        values[entry.id] = entry.after
-        born.setdefault(entry.id, entry.at)
-        is_young = any(entry.at <= at + DEATH_S * 2 for at in born.values())
-        if is_young and len({canonical("phone", value) for value in values.values()}) > 1:
+        values[effect.id] = canonical(name, effect.after[name])
+        looked.setdefault(effect.id, run.hub.first_look(effect.id, effect.at, run.deaths))
+        if any(effect.at <= at + SETTLES_S for at in looked.values()) and len(set(values.values())) > 1:
             return True
     return False
