@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ from syncd.metrics import Meter, Unmeasured
 from syncd.migrate import is_current, migrate
 from syncd.model import Kind
 from syncd.owner import AdvisoryLock, FileLock, Nobodys, Ownership
+from syncd.plan import Emptied, Guard
 from syncd.reconcile import End
 from syncd.sealing import Sealer, key_from_file, parse_key
 from syncd.settings import Config, Every, account, revealed
@@ -48,9 +50,10 @@ def load_plugins() -> dict[str, Plugin]:
 
 def mapping_of(system: str) -> Mapping[str, Any]:
     """The words of a system, from its data file."""
-    resource = files("mappings") / f"{system}.toml"
-    with suppress(FileNotFoundError):
-        return tomllib.loads(resource.read_text())
+    folder = find_spec("mappings")
+    for place in folder.submodule_search_locations or () if folder else ():
+        with suppress(FileNotFoundError):
+            return tomllib.loads((Path(place) / f"{system}.toml").read_text())
     raise ConfigInvalid(f"mappings/{system}.toml is missing; reinstall syncd or the package that brings {system!r}")
 
 
@@ -266,6 +269,8 @@ def build(
         clients[name], connector = _connect(config, name, plugin, gates[name], world, rng, network, read_only=read_only)
         lanes[name] = Lane(connection, connector, gates[name])
     engine = Engine(world, store, store.clock, rng, lanes)
+    engine.guard = Guard(config.guard.changed_least, config.guard.changed_share)
+    engine.emptied = Emptied(config.guard.vanished_least, config.guard.vanished_share)
     return App(config, plugins, world, store, engine, gates, clients)
 
 

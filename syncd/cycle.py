@@ -56,6 +56,7 @@ class Walking:
     pages: AsyncIterator[Page]
     position: str
     since: float | None
+    started_at: float
     count: int = 0
 
 
@@ -264,7 +265,8 @@ class Engine:
         lane.next_due = agenda.next_due
         lane.is_walking = any(cursor["mode"] != "idle" for cursor in agenda.cursors.values())
         if agenda.stopped:
-            lane.next_due = None
+            lane.next_due, lane.is_walking = None, False
+            lane.walks_due.clear()
             return False
         urgent, bulk = [self._look_up, self._push, self._read], [self._walk, self._read_details]
         for kind in [*bulk, *urgent] if lane.since_bulk >= TURNS_BEFORE_BULK else [*urgent, *bulk]:
@@ -322,7 +324,8 @@ class Engine:
         if intent is not None:
             push.reopen(work, intent, "target_gone")
             work.tx.flush()
-            pull.absorb_answer(work, work.world.connections[intent.connection], ref, ())
+            connection = work.world.connections[intent.connection]
+            pull.absorb_answer(work, connection, ref, (), asked_at=work.tx.now)
 
     async def _push(self, lane: Lane, agenda: "Agenda") -> bool:
         if self.learning or not agenda.opens or not lane.is_open(Priority.WRITE, self.clock.now()):
@@ -361,8 +364,9 @@ class Engine:
 
     async def _update(self, lane: Lane, claimed: push.Claim, ref: Ref, word: str | None) -> None:
         async with lane.road.reserved(2, Priority.WRITE):
+            asked_at = self.clock.now()
             records = await lane.connector.get(ref)
-            order = await self.do(push.send_update, claimed.id, records, word)
+            order = await self.do(push.send_update, claimed.id, records, word, asked_at=asked_at)
             if order is None or order.record is None:
                 return
             told = await lane.connector.update(order.record, order.fields)
@@ -382,14 +386,15 @@ class Engine:
         return True
 
     async def _read_one(self, lane: Lane, ref: Ref, priority: Priority) -> None:
+        asked_at = self.clock.now()
         with lane.road.calling(priority):
             try:
                 records = await lane.connector.get(ref)
             except Rejected as error:
-                await self.store.run(_unmark, lane.connection.name, ref)
+                await self.store.run(pull.unmark, lane.connection.name, ref, asked_at)
                 log.warning("A record cannot be read.", action="unreadable", ref=str(ref), why=str(error))
                 return
-        await self.do(pull.absorb_answer, lane.connection, ref, records)
+        await self.do(pull.absorb_answer, lane.connection, ref, records, asked_at=asked_at)
 
     # walks
 
@@ -412,7 +417,7 @@ class Engine:
             return False
         start = Cursor(cursor["since"], cursor["token"])
         pages = lane.connector.pull(walk, start)
-        lane.walking[walk.name] = Walking(pages, cursor["token"] or "", cursor["since"], cursor["pages"])
+        lane.walking[walk.name] = Walking(pages, cursor["token"] or "", cursor["since"], cursor["started_at"])
         return True
 
     async def _begin_if_due(self, lane: Lane, walk: Walk, cursor: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -452,10 +457,9 @@ class Engine:
             walking.position = page.next
 
     def _end_of(self, lane: Lane, walking: Walking) -> "End":
-        now = self.clock.now()
-        interval_s = self.next_poll(lane.connection, now) - now
+        due = self.next_poll(lane.connection, walking.started_at)
         guards = (None if self.allow_empty else self.emptied, None if self.allow_large else self.guard)
-        return End(walking.count, interval_s, *guards)
+        return End(walking.count, due, *guards)
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
         """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
@@ -517,10 +521,10 @@ class Engine:
 
 @dataclass(frozen=True)
 class End:
-    """How a walk ends: its pages, the seconds until the next poll, and the guards in force."""
+    """How a walk ends: its pages, when the next poll is due, and the guards in force."""
 
     pages: int
-    interval_s: float
+    due: float
     emptied: Emptied | None
     large: Guard | None
 
@@ -538,7 +542,7 @@ def take_in(
 
 def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:
     """End a walk: mark what was absent to be read by id; names the connection if that is too much to be believed."""
-    absent, guard = pull.end_walk(work, connection, walk, end.pages, interval_s=end.interval_s), end.emptied
+    absent, guard = pull.end_walk(work, connection, walk, end.pages, due=end.due), end.emptied
     linked = [ref for ref in absent if _is_linked(work, connection, ref)]
     if linked and guard is not None and guard.refuses(len(linked), _linked(work, connection, walk)):
         why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
@@ -595,10 +599,6 @@ def draft_of(work: Work, id_: str, word: str | None) -> Any:
     """The draft of an open create intent, to look its likeness up before it is sent."""
     intent = push.load(work, id_)
     return push._draft(work, intent, word, unsealed(work, intent)) if intent else None  # noqa: SLF001
-
-
-def _unmark(connection: sa.Connection, name: str, ref: Ref) -> None:
-    pull.unmark(connection, name, ref)
 
 
 @dataclass(frozen=True)
@@ -683,9 +683,20 @@ def start(connection: sa.Connection, scope: str) -> bool:
     return connection.execute(sa.delete(table).where(table.c.scope == scope)).rowcount > 0
 
 
+def stopped_scopes(connection: sa.Connection) -> set[str]:
+    """What is stopped: ``*``, ``connection/NAME``, ``pair/NAME``."""
+    return set(connection.execute(sa.select(schema.switches.c.scope)).scalars())
+
+
+def is_stopped(connection: sa.Connection, name: str) -> bool:
+    """Whether a connection, or everything, is stopped."""
+    return bool({"*", f"connection/{name}"} & stopped_scopes(connection))
+
+
 def walks_under_way(connection: sa.Connection) -> int:
-    """How many walks are not at their end."""
-    return int(connection.execute(sa.select(sa.func.count()).where(schema.cursors.c.mode != "idle")).scalar_one())
+    """How many walks are not at their end; those of stopped connections do not count."""
+    walking = connection.execute(sa.select(schema.cursors.c.connection).where(schema.cursors.c.mode != "idle"))
+    return sum(1 for name in walking.scalars() if not is_stopped(connection, name))
 
 
 def unswept(connection: sa.Connection, walks: list[tuple[str, str]], since: float) -> list[tuple[str, str]]:
@@ -693,7 +704,7 @@ def unswept(connection: sa.Connection, walks: list[tuple[str, str]], since: floa
     table = schema.cursors.c
     swept = connection.execute(sa.select(table.connection, table.walk).where(table.swept_at >= since))
     proven = {(row.connection, row.walk) for row in swept}
-    return [walk for walk in walks if walk not in proven]
+    return [walk for walk in walks if walk not in proven and not is_stopped(connection, walk[0])]
 
 
 def remember(connection: sa.Connection, name: str, value: str) -> None:
@@ -707,11 +718,26 @@ def recalled(connection: sa.Connection, name: str) -> str | None:
 
 
 def left_to_do(connection: sa.Connection) -> int:
-    """What waits for calls: open and unknown intents, marks, walks under way. Held intents wait for people."""
-    intents, marks, cursors = schema.intents.c, schema.marks, schema.cursors.c
-    counts = (
-        sa.select(sa.func.count()).where(intents.state.in_(("open", "sent", *WAITING))),
-        sa.select(sa.func.count()).select_from(marks),
-        sa.select(sa.func.count()).where(cursors.mode != "idle"),
-    )
-    return sum(connection.execute(count).scalar_one() for count in counts)
+    """What waits for calls: open and unknown intents, marks, walks under way.
+
+    Held intents wait for people, and what is stopped waits for them as well.
+    """
+    intents, marks = schema.intents.c, schema.marks.c
+    stopped = stopped_scopes(connection)
+    if "*" in stopped:
+        return 0
+    where = intents.state.in_(("open", "sent", *WAITING))
+    waiting = connection.execute(sa.select(intents.connection, intents.wants).where(where)).all()
+    pairs = _pairs_of_links(connection) if any(scope.startswith("pair/") for scope in stopped) else {}
+    works = [intent for intent in waiting if not _is_held_up(intent.connection, intent.wants, pairs, stopped)]
+    marked = connection.execute(sa.select(marks.connection)).scalars()
+    reads = [name for name in marked if f"connection/{name}" not in stopped]
+    return len(works) + len(reads) + walks_under_way(connection)
+
+
+def _pairs_of_links(connection: sa.Connection) -> dict[str, str]:
+    return {str(row.id): row.pair for row in connection.execute(sa.select(schema.links.c.id, schema.links.c.pair))}
+
+
+def _is_held_up(name: str, wants: Mapping[str, Any], pairs: Mapping[str, str], stopped: set[str]) -> bool:
+    return f"connection/{name}" in stopped or any(f"pair/{pairs.get(key)}" in stopped for key in wants)

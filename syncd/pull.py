@@ -332,7 +332,7 @@ def abandon_walk(connection: sa.Connection, name: str, walk: str, why: str, retr
     connection.execute(sa.update(table).where(*where).values(mode="idle", token=None, error=why, **due))
 
 
-def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, interval_s: float) -> list[Ref]:
+def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, due: float) -> list[Ref]:
     """The end is proven: move the cursor, and return the records of a sweep that were not told (read them by id)."""
     cursor = cursor_of(work.sql, connection.name, walk.name)
     swept = cursor["mode"] == "sweep"
@@ -341,7 +341,7 @@ def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, inte
     started = cursor["started_at"] if isinstance(cursor["started_at"], float) else now
     values: dict[str, Any] = {
         "mode": "idle", "token": None, "polled_at": started, "cursor": _moved(cursor), "error": None,
-        "poll_due": max(now, started + interval_s), "last_pages": pages if swept else cursor["last_pages"],
+        "poll_due": _next_due(cursor, started, due), "last_pages": pages if swept else cursor["last_pages"],
     }  # fmt: skip
     if swept:
         values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
@@ -349,6 +349,12 @@ def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, inte
     where = (table.c.connection == connection.name, table.c.walk == walk.name)
     work.sql.execute(sa.update(table).where(*where).values(values))
     return absent
+
+
+def _next_due(cursor: dict[str, Any], started: float, due: float) -> float:
+    """When the list is looked at again: as scheduled, or as soon as a webhook asked while this walk was under way."""
+    asked: float = cursor["poll_due"]
+    return min(asked, due) if asked > started else due
 
 
 def _moved(cursor: dict[str, Any]) -> object:
@@ -372,20 +378,23 @@ def _absent(work: Work, connection: Connection, walk: Walk, walk_no: int) -> lis
     return [Ref(Kind(kind), id_) for kind, id_ in work.sql.execute(statement.order_by(record.kind, record.id))]
 
 
-def absorb_answer(work: Work, connection: Connection, ref: Ref, records: tuple[Record, ...]) -> None:
-    """Take in what a get told; an empty answer proves that the record is gone."""
+def absorb_answer(
+    work: Work, connection: Connection, ref: Ref, records: tuple[Record, ...], *, asked_at: float | None = None
+) -> None:
+    """Take in what a get told; an empty answer proves that the record is gone. ``asked_at``: when it was asked for."""
+    asked_at = work.tx.now if asked_at is None else asked_at
     touched = absorb(work, connection, records, GET)
     if not any(record.ref == ref for record in records):
         touched |= lose(work, connection, ref)
     for each in dict.fromkeys((ref, *(record.ref for record in records))):
-        unmark(work.sql, connection.name, each)
+        unmark(work.sql, connection.name, each, asked_at)
     settle_all(work, connection, dict.fromkeys(touched, True))
 
 
-def unmark(connection: sa.Connection, name: str, ref: Ref) -> None:
-    """The record was read."""
+def unmark(connection: sa.Connection, name: str, ref: Ref, asked_at: float) -> None:
+    """The record was read; what was marked since the reading was asked for is read again."""
     table = schema.marks.c
-    where = (table.connection == name, table.kind == ref.kind.value, table.ref == ref.id)
+    where = (table.connection == name, table.kind == ref.kind.value, table.ref == ref.id, table.due <= asked_at)
     connection.execute(sa.delete(schema.marks).where(*where))
 
 

@@ -392,13 +392,15 @@ def _sent_digest(name: str, wanted: str, word: str | None, connection: Connectio
 # --- updating -------------------------------------------------------------------------------------------------------
 
 
-def send_update(work: Work, id_: str, records: tuple[Record, ...], word: str | None) -> Order | None:
+def send_update(
+    work: Work, id_: str, records: tuple[Record, ...], word: str | None, *, asked_at: float
+) -> Order | None:
     """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``."""
     intent = load(work, id_)
     if intent is None or intent.ref is None:
         return None
     connection, ref = work.world.connections[intent.connection], Ref(Kind(intent.kind), intent.ref)
-    pull.absorb_answer(work, connection, ref, records)
+    pull.absorb_answer(work, connection, ref, records, asked_at=asked_at)
     work.tx.flush()
     intent = load(work, id_)
     record = next((record for record in records if record.ref == ref), None)
@@ -581,13 +583,12 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
         reopen(work, intent, "did_not", delay_s(intent.tries, spread) if wait_s is None else wait_s)
 
 
-def recover(connection: sa.Connection, now: float, grace_s: float) -> int:
-    """At start: whatever was sent when the last process ended has an unknown outcome. How many."""
+def recover(connection: sa.Connection, now: float, grace_s: float, name: str | None = None) -> int:
+    """What was sent when the last process (or the lane ``name``) ended has an unknown outcome; how many."""
     table = schema.intents
+    sent = table.c.state == "sent" if name is None else sa.and_(table.c.state == "sent", table.c.connection == name)
     due = sa.case((table.c.sent_at + grace_s > now, table.c.sent_at + grace_s), else_=now)
-    return connection.execute(
-        sa.update(table).where(table.c.state == "sent").values(state="unknown", due=due)
-    ).rowcount  # fmt: skip
+    return connection.execute(sa.update(table).where(sent).values(state="unknown", due=due)).rowcount
 
 
 def not_found(work: Work, id_: str) -> None:

@@ -243,7 +243,8 @@ class Daemon:
 
     async def _drive(self, lane: Lane) -> None:
         lane.walking.clear()
-        await self.app.store.run(_recover, lane.connection.name, self.clock.now())
+        name = lane.connection.name
+        await self.app.store.run(push.recover, self.clock.now(), push.CALL_TIMEOUT_S, name)
         await self.engine.drive(lane)
 
     async def _wind_down(self) -> None:
@@ -410,12 +411,6 @@ def _has_writes_under_way(connection: sa.Connection) -> bool:
 
 def _sweeps_under_way(connection: sa.Connection) -> set[tuple[str, str]]:
     return {(row.connection, row.walk) for row in connection.execute(_SWEEPING)}
-
-
-def _recover(connection: sa.Connection, name: str, now: float) -> None:
-    """What a lane had sent when it died has an unknown outcome; it is looked up when no answer can come any more."""
-    lost = sa.update(schema.intents).where(_intents.connection == name, _intents.state == "sent")
-    connection.execute(lost.values(state="unknown", due=now + push.CALL_TIMEOUT_S))
 
 
 def _connections(connection: sa.Connection) -> dict[str, dict[str, Any]]:

@@ -1013,15 +1013,20 @@ def drop_intent_holds(work: Work, intent: IntentRow) -> None:
 def mark(
     work: Work, connection: str, kind: Kind, ref: str, why: str, priority: Priority, due: float | None = None
 ) -> None:
-    """Let a record be read again by id; the more urgent of two reasons stays."""
+    """Let a record be read again by id; the more urgent of two reasons stays.
+
+    A mark that is due already is due from now, so that a reading which was asked for before does not answer it.
+    """
     table = schema.marks
     where = (table.c.connection == connection, table.c.kind == kind.value, table.c.ref == ref)
     found = work.sql.execute(sa.select(table).where(*where)).first()
     due = work.tx.now if due is None else due
-    if found is not None and (found.priority, found.due) <= (int(priority), due):
-        return
     row = {"connection": connection, "kind": kind.value, "ref": ref, "why": why, "priority": int(priority),
-           "due": due if found is None else min(due, found.due), "tries": 0}  # fmt: skip
+           "due": due, "tries": 0}  # fmt: skip
+    if found is not None:
+        row["due"] = min(max(found.due, work.tx.now), due)
+        if found.priority <= int(priority):
+            row |= {"priority": found.priority, "why": found.why}
     upsert(work.sql, table, [row])
     work.woken.add(connection)
 
