@@ -40,6 +40,7 @@ from syncd.clock import Clock, WallClock
 from syncd.commands import run_command
 from syncd.connector import Plugin
 from syncd.crosscheck import examine
+from syncd.demo import demo as run_demo
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.play import play
 from syncd.serve import serve as serve_daemon
@@ -514,6 +515,25 @@ def explain(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # no
 
 
 # --- playing --------------------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Watch three played systems being kept in step.")
+def demo(
+    ctx: typer.Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when all agree, and print what happened.")] = False,
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where the page is [default: 127.0.0.1:8080].")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other people.", metavar="NUMBER")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Play three hiring systems with made-up people on this machine, and keep them in step through a working day.
+
+    Nothing is installed, kept or sent anywhere. Open the printed address to watch.
+    """
+    logs.configure(sys.stderr, ctx.obj.clock, level="error")
+    raise typer.Exit(run_demo(once=once, console=ctx.obj.out(), listen=listen, seed=seed, as_json=as_json))
 
 
 @app.command(short_help="Play one system for your own tests.")

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 import orjson
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -93,7 +92,10 @@ def _table(console: Console, headers: Sequence[str], rows: Iterable[Sequence[obj
 
 
 def _line(console: Console, text: str, style: str = "", indent: int = 0) -> None:
-    console.print(Padding(Text(plain(text), style), (0, 0, 0, indent), expand=False))
+    for line in Text(plain(text), style).wrap(console, console.width - indent):
+        line.rstrip()
+        line.pad_left(indent)
+        console.print(line)
 
 
 def _title(console: Console, text: str) -> None:
