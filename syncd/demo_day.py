@@ -133,14 +133,14 @@ class Day:
 
     def recruiter_moves_in_workable(self) -> str:
         """One stage further in Workable."""
-        row = self._pick(self.rng.choice(OTHERS))
+        row = self._pick(*OTHERS)
         before, after = self._one_on(row)
         self.company.workable.move(row, after)
         return f"A recruiter moves {_said(row)} in Workable: {before} to {after}."
 
     def recruiter_moves_in_ninjahire(self) -> str:
         """One stage further in Ninjahire."""
-        row = self._pick(self.rng.choice(OTHERS), elsewhere=True)
+        row = self._pick(*OTHERS, elsewhere=True)
         before, after = self._one_on(row)
         self.company.ninjahire.move(self._at("screener", row), after)
         return f"A recruiter moves {_said(row)} in Ninjahire: {before} to {after}."
@@ -159,7 +159,7 @@ class Day:
 
     def support_is_moved_on(self) -> str:
         """An interview day for Support: each move costs WorkSignal two of its hundred calls a day."""
-        row = self._pick(self.rng.choice(SUPPORT))
+        row = self._pick(*SUPPORT)
         before, after = self._one_on(row)
         self.company.workable.move(row, after)
         return f"A recruiter moves {_said(row)} of Support in Workable: {before} to {after}."
@@ -232,21 +232,17 @@ class Day:
 
     # whom
 
-    def _pick(self, opening: int, *, elsewhere: bool = False) -> str:
-        """An application that can go one stage further and was left alone for a while."""
+    def _pick(self, *openings: int, elsewhere: bool = False) -> str:
+        """An application for one of these that can go one stage further, best one that was left alone for a while."""
         now, stages = self.clock.now(), self.company.stages()
-        rows = [
-            row
-            for row in self.company.rows[opening]
-            if now - self.touched.get(row, 0.0) > QUIET_S and stages[row] in USUAL_WAY[:-1]
-        ]
+        rows = [row for opening in openings for row in self.company.rows[opening] if stages[row] in USUAL_WAY[:-1]]
         self.rng.shuffle(rows)
-        found = (row for row in rows if not elsewhere or self.company.elsewhere("screener", row))
-        row = next(found, None)
-        if row is None:
-            raise LookupError(f"nobody on {OPENINGS[opening].title} can be moved on")
-        self._touch(row)
-        return row
+        rows.sort(key=lambda row: self.touched.get(row, 0.0) > now - QUIET_S)
+        for row in rows:
+            if self.touched.get(row, 0.0) < math.inf and (not elsewhere or self.company.elsewhere("screener", row)):
+                self._touch(row)
+                return row
+        raise LookupError("nobody is left who can be moved on")
 
     def _touch(self, row: str) -> None:
         for other in self.company.rows_of(self.company.person_of[row]):

@@ -161,7 +161,7 @@ class Play:
 
     async def _facts(self) -> page.Facts:
         await self.metrics.keep(self.app)
-        return await self.app.store.run(page.status_facts, self.app.world, self.clock.now())
+        return await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
 
     def subscribe(self, address: str, client: httpx.AsyncClient) -> None:
         """Let the systems tell the address what happens, as their administrators would set it up."""
