@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.clock import Clock
-from syncd.demo_people import OPENINGS, OTHERS, SUPPORT, Company, Person
+from syncd.demo_people import DRIVERS, LEADS, NURSES, OPENINGS, OTHERS, SUPPORT, Company, Person
 from syncd.sandbox import Fault
 
 Tell = Callable[[str], None]
-NURSES, LEADS, DRIVERS = 2, 4, 5
+
 HOUR_S = 3600.0
 QUIET_S = 1200.0  # no application is touched twice within so long but on purpose
 USUAL_WAY = ("Applied", "Phone Screen", "Assessment", "Interview", "Offer")

@@ -53,6 +53,7 @@ OPENINGS = (
 NAMES = {"acme": "Workable", "screener": "Ninjahire", "voice": "WorkSignal"}  # by connection
 SUPPORT = (6, 7)  # the openings that the voice screens are for
 OTHERS = (0, 1, 2, 3, 4, 5)
+NURSES, LEADS, DRIVERS = 2, 4, 5
 
 VOICE_WORDS = {
     "Applied": "applied", "Phone Screen": "screening", "Assessment": "screening", "Interview": "interview",

@@ -222,7 +222,7 @@ class Play:
 
     def records(self) -> dict[str, dict[str, int]]:
         """How many records each system holds, by kind."""
-        return {name: {kind: len(rows) for kind, rows in one.told.items()} for name, one in self._kept().items()}
+        return {name: {str(kind): len(rows) for kind, rows in one.told.items()} for name, one in self._kept().items()}
 
     async def summary(self) -> dict[str, Any]:
         """What the run came to, in closed words, ids and numbers; ``troubles`` is empty where all went as it should."""
