@@ -39,14 +39,20 @@ FLOWS = {Kind.JOB: TO_RIGHT, Kind.CANDIDATE: BOTH, Kind.APPLICATION: BOTH}
 JOB, CANDIDATE, APPLICATION = Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION
 
 
+@pytest.fixture(scope="session")
+def memory() -> Iterator[sa.Engine]:
+    """An SQLite database with our tables for a whole session."""
+    engine = open_engine("sqlite:///:memory:")
+    schema.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
-    """A database with our tables for a whole session, on each of the two; tests that use it find it empty."""
+    """A database with our tables for a whole session, on each of the two."""
     if request.param == "sqlite":
-        engine = open_engine("sqlite:///:memory:")
-        schema.metadata.create_all(engine)
-        yield engine
-        engine.dispose()
+        yield request.getfixturevalue("memory")
         return
     with request.getfixturevalue("postgres_server").database() as url:
         engine = open_engine(url)
@@ -57,7 +63,17 @@ def database(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def small(database: sa.Engine) -> Any:
-    """Makes small worlds (``SmallWorld``) over an empty store."""
+    """Makes small worlds (``SmallWorld``) over an empty store, on each of the two databases."""
+    return _worlds_on(database)
+
+
+@pytest.fixture
+def quick(memory: sa.Engine) -> Any:
+    """The same on SQLite alone, for what asks nothing of the database that another test does not ask of both."""
+    return _worlds_on(memory)
+
+
+def _worlds_on(database: sa.Engine) -> Any:
     _empty(database)
     return lambda *names, **settings: SmallWorld(database, *names, **settings)
 
@@ -264,7 +280,8 @@ class SmallWorld:
         """A walk's end is proven; the refs that it did not tell."""
         connection = self.world.connections[name]
         found = next_walk(connection.facts, walk)
-        return list(self.do(pull.end_walk, connection, found, pages, interval_s=connection.poll_s))
+        due = self.clock.now() + connection.poll_s
+        return list(self.do(pull.end_walk, connection, found, pages, due=due))
 
     # what the store says
 
@@ -351,7 +368,7 @@ class SmallWorld:
         """Send an intent: an update with what its target tells now."""
         if intent.call == "create":
             return self.do(push.send_create, intent.id, word)
-        return self.do(push.send_update, intent.id, records, word)
+        return self.do(push.send_update, intent.id, records, word, asked_at=self.clock.now())
 
     def confirm(self, intent: IntentRow, record: Record | None, *, known: bool = True) -> None:
         """What was told after an update."""
@@ -374,6 +391,7 @@ class SmallWorld:
         return chosen
 
     async def _live(self, engine: Engine, seconds: float, *, learn: bool) -> None:
+        at_home(engine)
         await engine.begin()
         if learn:
             await engine.learn()
@@ -392,6 +410,13 @@ class SmallWorld:
     def writes(self, name: str) -> list[Any]:
         """What we wrote to a system, from its own log."""
         return [entry for entry in self.systems[name].log if entry.by == "api" and entry.action != "read"]
+
+
+def at_home(engine: Engine) -> None:
+    """Let an engine run in another loop than before: events and walks under way belong to a loop."""
+    for lane in engine.lanes.values():
+        lane.wake = asyncio.Event()
+        lane.walking.clear()
 
 
 def next_walk(facts: Facts, name: str) -> Any:
@@ -430,5 +455,5 @@ def row(id_: str, job_id: str, stage: str = "New", **person_fields: Any) -> tupl
 
 __all__ = [
     "APPLICATION", "BOTH", "CANDIDATE", "FACTS", "FLOWS", "JOB", "START", "TO_LEFT", "TO_RIGHT", "Held", "OpenRoad",
-    "SmallWorld", "application", "cycle", "job", "person", "row",
+    "SmallWorld", "application", "at_home", "cycle", "job", "person", "row",
 ]  # fmt: skip
