@@ -133,6 +133,9 @@ def run(arguments: list[str], outside: Outside) -> int:
         return _failed(outside, str(error), WRONG)
     except SyncdError as error:
         return _failed(outside, str(error))
+    except sa.exc.OperationalError as error:
+        log.exception("The database failed.", action="database")
+        return _failed(outside, f"store.url: the database cannot be used now ({type(error.orig).__name__})")
     except Exception as error:
         log.exception("This is a bug in syncd.", action="bug")  # told by type and place, without any value
         return _failed(outside, f"syncd failed ({type(error).__name__}): this is a bug; the lines above say where.")
@@ -225,11 +228,18 @@ def _ask(outside: Outside, question: Callable[..., T], *arguments: Any) -> T:
     config, plugins = _load(outside)
     store = open_for_reading(config, outside.clock)
     if store is None:
-        raise SyncdError("there is nothing to look at yet; `syncd backfill` or `syncd serve` makes the store")
+        raise SyncdError(_nothing_to_see(config))
     try:
         return store.run_now(question, _world(outside, config, plugins, store), *arguments)
     finally:
         store.close()
+
+
+def _nothing_to_see(config: Config) -> str:
+    path = config.store.sqlite_file
+    if path is not None and path.exists():
+        return f"{path} was made by another version of syncd; `syncd backfill` or `syncd serve` brings it up to date"
+    return "there is nothing to look at yet; `syncd backfill` or `syncd serve` makes the store"
 
 
 def _world(outside: Outside, config: Config, plugins: dict[str, Plugin], store: Store) -> World:

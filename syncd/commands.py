@@ -19,6 +19,7 @@ from syncd.store import Store
 
 Told = Mapping[str, Any]
 Progress = Callable[[Told], None]
+MOST_DETAILS = 5000  # single writes that a plan names; the counts are always of all
 TICK_S = 1.0  # between two counts of what is left
 
 
@@ -35,7 +36,9 @@ async def _check(app: App, arguments: Told, progress: Progress) -> dict[str, Any
 
 
 async def _plan(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
-    return await backfill.plan(app, _scope(app, arguments), progress=progress)
+    planned = await backfill.plan(app, _scope(app, arguments), progress=progress)
+    details = planned["details"]
+    return {**planned, "details": details[:MOST_DETAILS], "more": max(0, len(details) - MOST_DETAILS)}
 
 
 async def _backfill(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, rows_of
 
 Facts = dict[str, Any]
+LONG_WALK_S = 5.0  # a list that takes longer to read is told as being read
 MOST_LINES = 500  # of the journal in one story
 LET_BE = "let_be"  # ``links.how`` of a link whose empty end a person wants to stay empty
 
@@ -45,11 +46,13 @@ def status(connection: sa.Connection, world: World, now: float) -> Facts:
     ]
     waiting = _waiting(connection, intents)
     late = {each["name"]: each for each in connections}
-    pairs = [_pair(connection, pair, switches, waiting.get(pair.name, 0), late) for pair in world.pairs]
+    learnt = recalled(connection, "learnt") == world.stamp
+    unlearnt = [] if learnt else ["the first look is not finished"]
+    pairs = [_pair(connection, pair, switches, waiting.get(pair.name, 0), late, unlearnt) for pair in world.pairs]
     return {
         "at": now,
         "in_step": all(pair["in_step"] for pair in pairs),
-        "learnt": recalled(connection, "learnt") == world.stamp,
+        "learnt": learnt,
         "stopped": switches.get("*"),
         "connections": connections,
         "pairs": pairs,
@@ -91,11 +94,16 @@ def _connection(
 
 
 def _walk(name: str, row: Mapping[str, Any], interval_s: float, now: float) -> Facts:
-    """``interval_s``: between two polls as things stand; ``lag_s``: since when nothing newer is proven."""
+    """How a list stands.
+
+    ``interval_s``: between two polls as things stand. ``lag_s``: since when nothing newer is proven. ``reading_s``: so
+    long the list has been read by now.
+    """
     polled = row.get("polled_at")
     return {
         "name": name,
         "mode": row.get("mode", "idle"),
+        "reading_s": now - row["started_at"] if row.get("mode", "idle") != "idle" and row["started_at"] else 0.0,
         "polled_at": polled,
         "swept_at": row.get("swept_at"),
         "lag_s": None if polled is None else max(0.0, now - polled),
@@ -128,12 +136,17 @@ def _waiting(sql: sa.Connection, intents: list[Facts]) -> dict[str, int]:
 
 
 def _pair(
-    sql: sa.Connection, pair: Pair, switches: Mapping[str, str], waiting: int, connections: Mapping[str, Facts]
+    sql: sa.Connection,
+    pair: Pair,
+    switches: Mapping[str, str],
+    waiting: int,
+    connections: Mapping[str, Facts],
+    unlearnt: list[str],
 ) -> Facts:
     ends = [connections[pair.left.name], connections[pair.right.name]]
     held = _counts(sql, sa.select(_holds.reason, sa.func.count()).where(_of_pair(pair)).group_by(_holds.reason))
     stopped = switches.get("*") or switches.get(f"pair/{pair.name}")
-    reasons = [*_troubles(ends, stopped), *([f"{waiting} writes wait"] if waiting else [])]
+    reasons = [*unlearnt, *_troubles(ends, stopped), *([f"{waiting} writes wait"] if waiting else [])]
     reasons += [f"{sum(held.values())} held"] if held else []
     return {
         "name": pair.name,
@@ -159,6 +172,8 @@ def _troubles(ends: list[Facts], stopped: str | None) -> list[str]:
             found.append(f"{end['name']} was not read whole yet")
         elif end["reachable"] is False:
             found.append(f"{end['name']} does not answer")
+        elif any(walk["reading_s"] > LONG_WALK_S for walk in end["walks"]):
+            found.append(f"{end['name']} is being read")
         if end["to_read"]:
             found.append(f"{end['to_read']} records of {end['name']} are to be read")
     return found

@@ -208,6 +208,26 @@ def test_a_store_whose_folder_is_not_there_is_a_mistake_of_the_configuration(tmp
     assert "store.url: the store's folder cannot be used" in capsys.readouterr().err
 
 
+def test_a_store_of_another_version_is_told_apart_from_none(tmp_path, capsys):
+    (tmp_path / "s.db").touch()
+    assert cli.run(["status"], outside(tmp_path)) == 1
+    assert "was made by another version of syncd" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_database_that_does_not_answer_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "key").write_text("00" * 32)
+    (tmp_path / "key").chmod(0o600)
+    there = outside(tmp_path)
+    there.environ |= {
+        "SYNCD_STORE__URL": "postgresql://nobody@127.0.0.1:1/none",
+        "SYNCD_STORE__KEY_FILE": str(tmp_path / "key"),
+    }
+    assert cli.run(["status"], there) == 1
+    assert "store.url: the database cannot be used now" in capsys.readouterr().err
+    assert cli.run(["pause"], there) == 2
+    assert "store.url: the database does not answer" in capsys.readouterr().err
+
+
 def test_pausing_answers_in_words_or_as_json(tmp_path, capsys):
     there = outside(tmp_path)
     assert cli.run(["pause"], there) == 0

@@ -20,11 +20,16 @@ def status(world):
     return asked(world, look.status, world.clock.now())
 
 
+def learnt(world):
+    world.do(lambda work: cycle.remember(work.sql, "learnt", world.world.stamp))
+
+
 @pytest.fixture
 def world(small):
     """Ann has applied at the hub and is known at the spoke; all is in step."""
     made = small("rows", "plain")
     made.known(rows=HUB, plain=SPOKE)
+    learnt(made)
     assert (made.intents(), made.holds()) == ([], set())
     return made
 
@@ -36,7 +41,9 @@ def test_before_the_first_look_nothing_is_in_step_and_it_says_why(small):
     told_now = status(small("rows", "plain"))
     assert (told_now["in_step"], told_now["learnt"]) == (False, False)
     (pair,) = told_now["pairs"]
-    assert pair["why_not"] == ["rows was not read whole yet", "plain was not read whole yet"]
+    assert pair["why_not"] == [
+        "the first look is not finished", "rows was not read whole yet", "plain was not read whole yet",
+    ]  # fmt: skip
     assert [each["reachable"] for each in told_now["connections"]] == [None, None]
 
 
@@ -58,9 +65,18 @@ def test_the_lag_of_a_list_is_told_from_the_start_of_its_last_proven_walk(world)
     assert {walk["interval_s"] for walk in walks["rows"]} == {60.0}
 
 
+def test_a_list_that_takes_long_to_read_is_told(world):
+    world.begin("plain", "jobs")
+    assert status(world)["in_step"]
+    world.later(6.0)
+    (pair,) = status(world)["pairs"]
+    assert pair["why_not"] == ["plain is being read"]
+
+
 def test_writes_that_wait_are_counted_for_their_pair_alone(small):
     world = small("rows", "plain", "other=plain")
     world.known(rows=HUB, plain=SPOKE, other=SPOKE)
+    learnt(world)
     world.told("plain", application("a1", "p1", "q1", "Talk"))
     waiting = {pair["name"]: (pair["waiting"], pair["in_step"]) for pair in status(world)["pairs"]}
     assert waiting == {"rows-plain": (1, False), "rows-other": (0, True)}
