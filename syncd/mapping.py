@@ -200,7 +200,8 @@ def e164(text: str, region: str | None = None) -> str:
 def canonical(name: str, value: Value) -> str:
     """The text whose digest stands for a value: what differs only in case of a mail or in white space is the same."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        text = unicodedata.normalize("NFC", _SPACE.sub(" ", str(value)).strip())
+        text = " ".join(str(value).split())
+        text = text if text.isascii() else unicodedata.normalize("NFC", text)
         return text.casefold() if name == "email" else text
     return repr(int(value)) if float(value).is_integer() else repr(value)
 

@@ -76,9 +76,10 @@ def _say(work: Work, person: RecordRow, member: MemberRow, name: str, at: float 
     digest = member.seen[name]
     if person.seen.get(name) == digest and (person.speakers or {}).get(name) is not None:
         return
-    person.spoken_at = {**(person.spoken_at or {}), name: work.tx.now if at is None else at}
+    person.spoken_at, person.speakers = person.spoken_at or {}, person.speakers or {}
+    person.spoken_at[name] = work.tx.now if at is None else at
     person.seen[name] = digest
-    person.speakers = {**(person.speakers or {}), name: member.row}
+    person.speakers[name] = member.row
     if name == "email":
         person.key = digest or None
     work.tx.put_record(person)

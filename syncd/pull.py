@@ -5,6 +5,7 @@ cursor of a walk moves once, at its proven end; only then does an absence count,
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,11 +16,20 @@ from syncd.limits import Priority
 from syncd.mapping import EMPTY, digests, key_text
 from syncd.model import Kind, Page, Record, Ref, Value
 from syncd.rows import RecordRow
-from syncd.settle import FIRST, Work, load, mark, merge_link, note, settle
+from syncd.settle import FIRST, Work, load, load_alike, mark, merge_link, note, settle
 from syncd.setup import Connection
 from syncd.store import upsert
 
 LIST, GET = "list", "get"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A record as told, with its values in our words and their digests."""
+
+    record: Record
+    values: dict[str, Value]
+    digests: dict[str, str]
 
 
 def absorb(
@@ -29,33 +39,50 @@ def absorb(
 
     ``walk``: name, number and position of the page in a walk, for presence. Nothing is settled yet.
     """
-    known = [record for record in records if record.ref.kind in connection.terms]
+    known = [_told(work, connection, record) for record in records if record.ref.kind in connection.terms]
     _load(work, connection, known)
     touched: dict[tuple[str, str], bool] = {}
-    for record in sorted(known, key=lambda record: FIRST[record.ref.kind]):
-        row, changed = _absorb_one(work, connection, record, view, walk)
+    for one in sorted(known, key=lambda one: FIRST[one.record.ref.kind]):
+        row, changed = _absorb_one(work, connection, one, view, walk)
         touched[row.kind, row.id] = touched.get((row.kind, row.id), False) or changed
     return touched
 
 
+def _told(work: Work, connection: Connection, record: Record) -> Told:
+    values = connection.vocabulary.read(record)
+    return Told(record, values, digests(values, work.world.digest))
+
+
 def settle_all(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
     """Settle what changed or was not settled, parents first; a person again after its applications."""
-    for kind, id_ in sorted(touched, key=lambda key: FIRST[Kind(key[0])]):
-        row = work.tx.record(connection.name, Kind(kind), id_)
-        if row is not None and (touched[kind, id_] or row.settled != work.world.stamp):
-            settle(work, connection.name, Kind(kind), id_)
+    for kind in FIRST:
+        ids = [id_ for told, id_ in touched if told == kind.value]
+        if ids:
+            _settle_kind(work, connection, kind, ids, touched)
     if not work.learning:
         _settle_waiting_people(work, connection, touched)
         _settle_waiting_applications(work, connection, touched)
 
 
+def _settle_kind(
+    work: Work, connection: Connection, kind: Kind, ids: list[str], touched: dict[tuple[str, str], bool]
+) -> None:
+    rows = [row for id_ in ids if (row := work.tx.record(connection.name, kind, id_)) is not None]
+    wanted = [row for row in rows if touched[row.kind, row.id] or row.settled != work.world.stamp]
+    for pair in work.world.pairs_of(connection.name, kind):
+        load_alike(work, pair, kind, pair.end_of(connection.name), wanted)
+    for row in rows:
+        if touched[row.kind, row.id] or row.settled != work.world.stamp:
+            settle(work, connection.name, kind, row.id)
+
+
 def _settle_waiting_applications(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
     """An application whose create bears its person waits for that person's values."""
-    for id_ in [id_ for (kind, id_), changed in touched.items() if kind == Kind.CANDIDATE.value and changed]:
-        table = schema.records.c
-        where = (table.connection == connection.name, table.kind == Kind.APPLICATION.value, table.candidate == id_)
-        for child in work.tx.records_where(*where, sa.not_(table.gone), table.settled.is_(None)):
-            if (child.kind, child.id) not in touched:
+    ids = [id_ for (kind, id_), changed in touched.items() if kind == Kind.CANDIDATE.value and changed]
+    work.tx.load_alike(connection.name, Kind.APPLICATION, "candidate", ids)
+    for id_ in ids:
+        for child in work.tx.alike(connection.name, Kind.APPLICATION, "candidate", id_):
+            if child.settled is None and (child.kind, child.id) not in touched:
                 settle(work, connection.name, Kind.APPLICATION, child.id)
 
 
@@ -70,15 +97,19 @@ def _settle_waiting_people(work: Work, connection: Connection, touched: dict[tup
         settle(work, connection.name, Kind.CANDIDATE, row.candidate)
 
 
-def _load(work: Work, connection: Connection, records: list[Record]) -> None:
+def _load(work: Work, connection: Connection, known: list[Told]) -> None:
     """Read in a few statements what a page will need row by row."""
     by_kind: dict[Kind, list[str]] = {}
-    for record in records:
-        by_kind.setdefault(record.ref.kind, []).append(record.ref.id)
+    for one in known:
+        by_kind.setdefault(one.record.ref.kind, []).append(one.record.ref.id)
     if connection.facts.rows and Kind.CANDIDATE in by_kind:
         rows = by_kind.pop(Kind.CANDIDATE)
         work.tx.load_members(connection.name, rows)
-        by_kind[Kind.CANDIDATE] = sorted({people.person_of(work, connection, row) or row for row in rows})
+        told = [one for one in known if one.record.ref.kind is Kind.CANDIDATE]
+        emails = [one.digests.get("email") for one in told if not people.person_of(work, connection, one.record.ref.id)]
+        work.tx.load_alike(connection.name, Kind.CANDIDATE, "key", emails)
+        same = {row.id for email in emails for row in work.tx.alike(connection.name, Kind.CANDIDATE, "key", email)}
+        by_kind[Kind.CANDIDATE] = sorted(same | {people.person_of(work, connection, row) or row for row in rows})
     for kind, ids in by_kind.items():
         work.tx.load_records(connection.name, kind, ids)
         for pair in work.world.pairs_of(connection.name, kind):
@@ -86,11 +117,10 @@ def _load(work: Work, connection: Connection, records: list[Record]) -> None:
 
 
 def _absorb_one(
-    work: Work, connection: Connection, record: Record, view: str, walk: tuple[str, int, str] | None
+    work: Work, connection: Connection, one: Told, view: str, walk: tuple[str, int, str] | None
 ) -> tuple[RecordRow, bool]:
+    record, values, told = one.record, one.values, one.digests
     kind, now = record.ref.kind, work.tx.now
-    values = connection.vocabulary.read(record)
-    told = digests(values, work.world.digest)
     stirred = _is_stirred(work, connection, record)
     if _is_doubtful(work, connection, record, told, view):
         stirred = False
@@ -249,18 +279,32 @@ def absorb_page(
 
 
 def _is_unchanged(work: Work, connection: str, walk: str, position: str, page: Page, walk_no: int, stamp: str) -> bool:
-    table = schema.pages
-    where = (table.c.connection == connection, table.c.walk == walk, table.c.position == position)
-    same = (table.c.digest == page.digest, table.c.settled == stamp)
-    changed = work.sql.execute(sa.update(table).where(*where, *same).values(walk_no=walk_no))
-    return changed.rowcount == 1
+    where = {"of": connection, "list": walk, "at": position, "told": page.digest, "stamp": stamp}
+    return work.sql.execute(_PASS, {**where, "no": walk_no}).rowcount == 1
 
 
 def _free_page(work: Work, connection: str, walk: str, position: str) -> None:
     """Records that stood on this page must prove their presence anew."""
-    table = schema.pages.c
-    where = (table.connection == connection, table.walk == walk, table.position == position)
-    work.sql.execute(sa.delete(schema.pages).where(*where))
+    work.sql.execute(_FREE, {"of": connection, "list": walk, "at": position})
+
+
+# Made once: building a statement costs more than running it.
+_pages, _cursors = schema.pages.c, schema.cursors.c
+_THIS_PAGE = (
+    _pages.connection == sa.bindparam("of"),
+    _pages.walk == sa.bindparam("list"),
+    _pages.position == sa.bindparam("at"),
+)
+_AS_BEFORE = (_pages.digest == sa.bindparam("told"), _pages.settled == sa.bindparam("stamp"))
+_PASS = sa.update(schema.pages).where(*_THIS_PAGE, *_AS_BEFORE).values(walk_no=sa.bindparam("no"))
+_FREE = sa.delete(schema.pages).where(*_THIS_PAGE)
+_THIS_WALK = (_cursors.connection == sa.bindparam("of"), _cursors.walk == sa.bindparam("list"))
+_CURSOR = sa.select(schema.cursors).where(*_THIS_WALK)
+_ADVANCE = (
+    sa.update(schema.cursors)
+    .where(*_THIS_WALK)
+    .values(token=sa.bindparam("next"), high=sa.bindparam("latest"), first_served_at=sa.bindparam("served"))
+)
 
 
 def _keep_page(
@@ -283,12 +327,11 @@ def _keep_page(
 
 def cursor_of(connection: sa.Connection, name: str, walk: str) -> dict[str, Any]:
     """A walk's row, made when it is first asked for."""
-    table = schema.cursors
-    where = (table.c.connection == name, table.c.walk == walk)
-    found = connection.execute(sa.select(table).where(*where)).mappings().one_or_none()
+    this = {"of": name, "list": walk}
+    found = connection.execute(_CURSOR, this).mappings().one_or_none()
     if found is None:
-        connection.execute(sa.insert(table).values(connection=name, walk=walk))
-        found = connection.execute(sa.select(table).where(*where)).mappings().one()
+        connection.execute(sa.insert(schema.cursors).values(connection=name, walk=walk))
+        found = connection.execute(_CURSOR, this).mappings().one()
     return dict(found)
 
 
@@ -297,10 +340,9 @@ def _advance(work: Work, cursor: dict[str, Any], page: Page, records: list[Recor
     times = [record.updated_at for record in records if record.updated_at is not None]
     known = cursor["high"]
     high = max([*times, *([known] if isinstance(known, float) else [])], default=None)
-    table = schema.cursors
-    where = (table.c.connection == cursor["connection"], table.c.walk == cursor["walk"])
     first = cursor["first_served_at"] if cursor["first_served_at"] is not None else page.served_at
-    work.sql.execute(sa.update(table).where(*where).values(token=page.next, high=high, first_served_at=first))
+    this = {"of": cursor["connection"], "list": cursor["walk"]}
+    work.sql.execute(_ADVANCE, {**this, "next": page.next, "latest": high, "served": first})
 
 
 def begin_walk(

@@ -88,9 +88,19 @@ def settle(work: Work, connection: str, kind: Kind, id_: str) -> bool:
 
 def _unsettle_page(work: Work, row: RecordRow) -> None:
     """The page that tells a record which has something left to do is read again though it be unchanged."""
-    table = schema.pages
-    where = (table.c.connection == row.connection, table.c.walk == row.walk, table.c.position == row.page)
-    work.sql.execute(sa.update(table).where(*where).values(settled=None))
+    if row.page is not None:
+        work.sql.execute(_UNSETTLE, {"of": row.connection, "list": row.walk, "at": row.page})
+
+
+_UNSETTLE = (
+    sa.update(schema.pages)
+    .where(
+        schema.pages.c.connection == sa.bindparam("of"),
+        schema.pages.c.walk == sa.bindparam("list"),
+        schema.pages.c.position == sa.bindparam("at"),
+    )
+    .values(settled=None)
+)
 
 
 def _settle_in(work: Work, pair: Pair, row: RecordRow) -> bool:
@@ -154,10 +164,7 @@ def settle_children(work: Work, pair: Pair, link: LinkRow) -> None:
         parent, connection = getattr(link, end), pair.at(end).name
         if parent is None:
             continue
-        column = schema.records.c.job if kind is Kind.JOB else schema.records.c.candidate
-        table = schema.records.c
-        where = (table.connection == connection, table.kind == Kind.APPLICATION.value, column == parent)
-        for child in work.tx.records_where(*where, sa.not_(table.gone)):
+        for child in work.tx.alike(connection, Kind.APPLICATION, kind.value, parent):
             settle(work, connection, Kind.APPLICATION, child.id)
             if kind is Kind.JOB and child.candidate is not None:
                 settle(work, connection, Kind.CANDIDATE, child.candidate)
@@ -198,28 +205,16 @@ def _awaited(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
 
 def _look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     """All records that might be the same thing; None: the parents are not linked, so nothing can be."""
-    kind, there, here = Kind(row.kind), pair.at(end.other).name, row.connection
-    table = schema.records.c
-    like_there: tuple[sa.ColumnElement[bool], ...]
-    like_here: tuple[sa.ColumnElement[bool], ...]
+    kind, other = Kind(row.kind), pair.at(end.other)
     if kind is Kind.APPLICATION:
         job, person = (
             _across(work, pair, end, k, p) for k, p in ((Kind.JOB, row.job), (Kind.CANDIDATE, row.candidate))
         )
         if job is None or person is None:
             return Found() if job is not None and _bears(pair, end) else None
-        like_there = (table.job == job, table.candidate == person)
-        like_here = (table.job == row.job, table.candidate == row.candidate)
-    elif kind is Kind.JOB:
-        keys = [sa.and_(table.title_key == row.title_key, table.title_key.is_not(None))]
-        keys += [table.key == row.key] if row.key is not None else []
-        like_there = like_here = (sa.or_(*keys),)
+        there, here = _on(work, other.name, job, person), _on(work, row.connection, row.job, row.candidate)
     else:
-        like_there = like_here = (table.key == row.key, table.key.is_not(None))
-
-    def alive(connection: str, *where: sa.ColumnElement[bool]) -> list[RecordRow]:
-        base = (table.connection == connection, table.kind == kind.value, sa.not_(table.gone))
-        return work.tx.records_where(*base, *where)
+        there, here = _alike(work, other.name, row), _alike(work, row.connection, row)
 
     def likeness(found: RecordRow, at: End) -> Likeness:
         linked = work.tx.link_at(pair.name, kind, at, found.id) is not None or _is_cut(
@@ -227,12 +222,63 @@ def _look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
         )
         return Likeness(found.id, found.key, found.title_key, linked)
 
-    by_id = alive(there, sa.or_(table.source_id.in_(_known_ids(work, pair.at(end), row)), table.id == row.source_id))
     return Found(
-        by_id=[likeness(found, end.other) for found in by_id],
-        there=[likeness(found, end.other) for found in alive(there, *like_there)],
-        here=[likeness(found, end) for found in alive(here, *like_here) if found.id != row.id],
+        by_id=[likeness(found, end.other) for found in _naming(work, pair, end, row)],
+        there=[likeness(found, end.other) for found in there],
+        here=[likeness(found, end) for found in here if found.id != row.id],
     )
+
+
+def _on(work: Work, connection: str, job: str | None, person: str | None) -> list[RecordRow]:
+    """A person's applications on a job."""
+    return [row for row in work.tx.alike(connection, Kind.APPLICATION, "candidate", person) if row.job == job]
+
+
+def _alike(work: Work, connection: str, row: RecordRow) -> list[RecordRow]:
+    """The people of a mail; the jobs of a code or a title."""
+    kind = Kind(row.kind)
+    found = work.tx.alike(connection, kind, "key", row.key)
+    if kind is Kind.JOB:
+        found += work.tx.alike(connection, kind, "title_key", row.title_key)
+    return _by_id(found)
+
+
+def _naming(work: Work, pair: Pair, end: End, row: RecordRow) -> list[RecordRow]:
+    """The records at the other end that keep the id of this one, or whose id this one keeps."""
+    kind, other = Kind(row.kind), pair.at(end.other).name
+    ids = _known_ids(work, pair.at(end), row)
+    found = [one for id_ in ids for one in work.tx.alike(other, kind, "source_id", id_)]
+    named = work.tx.record(other, kind, row.source_id) if row.source_id else None
+    return _by_id([*found, *([named] if named is not None and not named.gone else [])])
+
+
+def _by_id(rows: Iterable[RecordRow]) -> list[RecordRow]:
+    """Each once, in the order of the ids."""
+    return [row for _, row in sorted({row.id: row for row in rows}.items())]
+
+
+def load_alike(work: Work, pair: Pair, kind: Kind, end: End, rows: Iterable[RecordRow]) -> None:
+    """Read in a few statements what matching many records will ask for."""
+    here, there, tx = pair.at(end), pair.at(end.other).name, work.tx
+    free = [row for row in rows if not row.gone and tx.link_at(pair.name, kind, end, row.id) is None]
+    tx.load_alike(there, kind, "source_id", [id_ for row in free for id_ in _known_ids(work, here, row)])
+    tx.load_records(there, kind, [row.source_id for row in free if row.source_id])
+    if kind is Kind.APPLICATION:
+        people = [row.candidate for row in free if row.candidate is not None]
+        tx.load_links(pair.name, Kind.JOB, end, [row.job for row in free if row.job is not None])
+        tx.load_links(pair.name, Kind.CANDIDATE, end, people)
+        across = [_across(work, pair, end, Kind.CANDIDATE, person) for person in people]
+        for name, ids in ((there, across), (here.name, [*people])):
+            tx.load_alike(name, kind, "candidate", ids)
+        return
+    for name in (there, here.name):
+        tx.load_alike(name, kind, "key", [row.key for row in free])
+        if kind is Kind.JOB:
+            tx.load_alike(name, kind, "title_key", [row.title_key for row in free])
+    if kind is Kind.CANDIDATE:
+        tx.load_alike(here.name, Kind.APPLICATION, "candidate", [row.id for row in free])
+        theirs = (one for row in free for one in tx.alike(here.name, Kind.APPLICATION, "candidate", row.id))
+        tx.load_links(pair.name, Kind.JOB, end, [one.job for one in theirs if one.job is not None])
 
 
 def _known_ids(work: Work, connection: Connection, row: RecordRow) -> list[str]:
@@ -244,9 +290,16 @@ def _known_ids(work: Work, connection: Connection, row: RecordRow) -> list[str]:
 
 def _is_cut(work: Work, pair: Pair, kind: Kind, end: End, row: RecordRow, found: RecordRow) -> bool:
     left, right = (row.id, found.id) if end is End.LEFT else (found.id, row.id)
-    table = schema.cuts
-    where = (table.c.pair == pair.name, table.c.kind == kind.value, table.c.left == left, table.c.right == right)
-    return work.sql.execute(sa.select(table.c.at).where(*where)).first() is not None
+    this = {"of": pair.name, "what": kind.value, "at_left": left, "at_right": right}
+    return work.sql.execute(_CUT, this).first() is not None
+
+
+_CUT = sa.select(schema.cuts.c.at).where(
+    schema.cuts.c.pair == sa.bindparam("of"),
+    schema.cuts.c.kind == sa.bindparam("what"),
+    schema.cuts.c.left == sa.bindparam("at_left"),
+    schema.cuts.c.right == sa.bindparam("at_right"),
+)
 
 
 def _across(work: Work, pair: Pair, end: End, kind: Kind, id_: str | None) -> str | None:
@@ -332,9 +385,7 @@ def _status_of(connection: Connection, row: RecordRow) -> str | None:
 
 
 def _has_linked_application(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
-    table = schema.records.c
-    where = (table.connection == row.connection, table.kind == "application", table.candidate == row.id)
-    applications = work.tx.records_where(*where, sa.not_(table.gone))
+    applications = work.tx.alike(row.connection, Kind.APPLICATION, "candidate", row.id)
     return any(_across(work, pair, end, Kind.JOB, application.job) for application in applications)
 
 
@@ -343,10 +394,13 @@ def is_swept(work: Work, connection: Connection, kind: Kind) -> bool:
     walk = connection.walk_of(kind)
     if walk is None:
         return False
-    table = schema.cursors.c
-    where = (table.connection == connection.name, table.walk == walk.name)
-    swept_at = work.sql.execute(sa.select(table.swept_at).where(*where)).scalar()
+    swept_at = work.sql.execute(_SWEPT_AT, {"of": connection.name, "list": walk.name}).scalar()
     return swept_at is not None and swept_at >= work.tx.now - 2 * connection.sweep_s
+
+
+_SWEPT_AT = sa.select(schema.cursors.c.swept_at).where(
+    schema.cursors.c.connection == sa.bindparam("of"), schema.cursors.c.walk == sa.bindparam("list")
+)
 
 
 def _create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
@@ -1055,4 +1109,7 @@ def note(
     """Write one line of the journal: field names, never values."""
     row = {"at": work.tx.now, "connection": connection, "kind": kind, "ref": ref, "link": link, "what": what,
            "fields": fields or [], "detail": detail}  # fmt: skip
-    work.sql.execute(sa.insert(schema.journal).values(row))
+    work.sql.execute(_NOTE, row)
+
+
+_NOTE = sa.insert(schema.journal)

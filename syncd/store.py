@@ -112,13 +112,14 @@ class _Upserting:
     """A statement as its driver takes it. To let SQLAlchemy bind row by row costs more than the database's own work."""
 
     text: str
-    order: tuple[str, ...] | None  # of a driver that takes values by place; the others take them by name
-    binds: Mapping[str, Callable[[Any], Any]]  # columns whose values the driver does not take as they are
+    binds: tuple[tuple[str, Callable[[Any], Any] | None], ...]  # each column, with what makes its values the driver's
+    by_place: bool  # whether the driver takes values by place; the others take them by name
 
     def bound(self, row: Mapping[str, Any]) -> Any:
         """A row's values as the driver takes them."""
-        values = {**row, **{name: bind(row[name]) for name, bind in self.binds.items()}}
-        return values if self.order is None else tuple([values[name] for name in self.order])
+        if self.by_place:
+            return tuple([row[name] if bind is None else bind(row[name]) for name, bind in self.binds])
+        return {name: row[name] if bind is None else bind(row[name]) for name, bind in self.binds}
 
 
 @lru_cache(maxsize=100)
@@ -131,9 +132,9 @@ def _upserting(table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect) -> 
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
-    made = {name: table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names}
-    order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
-    return _Upserting(str(compiled), order, {name: bind for name, bind in made.items() if bind is not None})
+    order = compiled.positiontup or names
+    binds = tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order)
+    return _Upserting(str(compiled), binds, by_place=compiled.positiontup is not None)
 
 
 def _select(table: sa.Table, row_type: type) -> sa.Select[Any]:
@@ -215,9 +216,10 @@ class Tx:
 
     def record(self, connection: str, kind: Kind, id_: str) -> RecordRow | None:
         """One record."""
-        if (connection, kind.value, id_) not in self._records:
+        key = (connection, kind.value, id_)
+        if key not in self._records:
             self.load_records(connection, kind, [id_])
-        return self._records[connection, kind.value, id_]
+        return self._records[key]
 
     def put_record(self, row: RecordRow) -> None:
         """Keep a new or changed record."""
@@ -246,12 +248,16 @@ class Tx:
         """The records that bear a value in a column, in the order of their ids; gone ones do not count."""
         if not value:
             return []
-        self.load_alike(connection, kind, name, [value])
+        key = (connection, kind.value, name, value)
+        if key not in self._alike_loaded:
+            self.load_alike(connection, kind, name, [value])
         for row in self._unindexed.values():
             self._index_record(row)
         self._unindexed.clear()
-        ids = self._alike.get((connection, kind.value, name, value), ())
-        rows = (self._records[connection, kind.value, id_] for id_ in sorted(ids))
+        ids = self._alike.get(key)
+        if ids is None:
+            return []
+        rows = [self._records[connection, key[1], id_] for id_ in sorted(ids)]
         return [row for row in rows if row is not None and not row.gone and getattr(row, name) == value]
 
     def _index_record(self, row: RecordRow) -> None:
@@ -278,7 +284,8 @@ class Tx:
 
     def member(self, connection: str, row: str) -> MemberRow | None:
         """One candidate row."""
-        self.load_members(connection, [row])
+        if (connection, row) not in self._members:
+            self.load_members(connection, [row])
         return self._members[connection, row]
 
     def load_people(self, connection: str, people: Iterable[str]) -> None:
@@ -295,13 +302,15 @@ class Tx:
 
     def members_of(self, connection: str, person: str) -> list[MemberRow]:
         """A person's rows, by number."""
-        self.load_people(connection, [person])
+        if (connection, person) not in self._people:
+            self.load_people(connection, [person])
         return sorted(self._people[connection, person].values(), key=lambda member: (len(member.row), member.row))
 
     def put_member(self, row: MemberRow) -> None:
         """Keep a new or changed candidate row."""
         self._members[row.connection, row.row] = row
-        self.load_people(row.connection, [row.person])
+        if (row.connection, row.person) not in self._people:
+            self.load_people(row.connection, [row.person])
         self._people[row.connection, row.person][row.row] = row
         self._dirty["member", row.connection, row.row] = row
 
@@ -326,8 +335,10 @@ class Tx:
 
     def link_at(self, pair: str, kind: Kind, end: str, id_: str) -> LinkRow | None:
         """The link of a record in a pair."""
-        self.load_links(pair, kind, end, [id_])
-        return self._by_end[pair, kind.value, end, id_]
+        key = (pair, kind.value, end, id_)
+        if key not in self._by_end:
+            self.load_links(pair, kind, end, [id_])
+        return self._by_end[key]
 
     def link(self, id_: int) -> LinkRow | None:
         """A link by its number."""
