@@ -1,5 +1,5 @@
 """Fixtures for all unit tests: the small worlds over both databases (``small_world.py``)."""
 
-from tests.unit.small_world import database, memory, quick, small
+from tests.unit.small_world import database, emptied, memory, quick, small
 
-__all__ = ["database", "memory", "quick", "small"]
+__all__ = ["database", "emptied", "memory", "quick", "small"]

@@ -73,6 +73,13 @@ def quick(memory: sa.Engine) -> Any:
     return _worlds_on(memory)
 
 
+@pytest.fixture
+def emptied(database: sa.Engine) -> sa.Engine:
+    """A database with our tables, empty, on each of the two."""
+    _empty(database)
+    return database
+
+
 def _worlds_on(database: sa.Engine) -> Any:
     _empty(database)
     return lambda *names, **settings: SmallWorld(database, *names, **settings)
@@ -281,7 +288,7 @@ class SmallWorld:
         connection = self.world.connections[name]
         found = next_walk(connection.facts, walk)
         due = self.clock.now() + connection.poll_s
-        return list(self.do(pull.end_walk, connection, found, pages, due=due))
+        return list(self.do(pull.end_walk, connection, found, due=due))
 
     # what the store says
 

@@ -45,6 +45,12 @@ def store(store_url, clock):
     opened.close()
 
 
+@pytest.fixture
+def kept(emptied, clock):
+    """A store that other tests use as well, empty."""
+    return Store(emptied, clock, threaded=False)
+
+
 def config_of(url, key=KEY):
     return Config.model_validate({"store": {"url": url, "key": key}})
 
@@ -117,11 +123,16 @@ def test_no_update_is_lost_when_many_tasks_write_at_once(store_url, clock):
 
 COUNT_UP = """
     import sys
-    from tests.unit.test_store import count_up
     from syncd.clock import SteppedClock
+    from syncd.cycle import recalled, remember
     from syncd.store import Store, open_engine
+
+    def count_up(connection):
+        remember(connection, "number", str(int(recalled(connection, "number") or 0) + 1))
+
     store = Store(open_engine(sys.argv[1]), SteppedClock(0.0, frozen=True), threaded=False)
-    for _ in range(30):
+    print("ready", flush=True)
+    for _ in range(60):
         store.run_now(count_up)
 """
 
@@ -130,25 +141,27 @@ def test_no_update_is_lost_when_two_processes_write_one_file(sqlite_url, clock):
     """With the driver's own transactions two of three such updates were lost without an error."""
     opened = Store(open_engine(sqlite_url), clock, threaded=False)
     opened.run_now(migrate)
-    opened.close()
     command = [sys.executable, "-c", textwrap.dedent(COUNT_UP), sqlite_url]
-    both = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert opened.run_now(recalled, "number") == "60"
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "ready\n"
+        for _ in range(60):
+            opened.run_now(count_up)
+        assert other.wait(timeout=60) == 0
+    assert opened.run_now(recalled, "number") == "120"
     opened.close()
 
 
-def test_what_fails_changes_nothing(store):
+def test_what_fails_changes_nothing(kept):
     def fail(connection):
         remember(connection, "number", "1")
         raise LookupError
 
     with pytest.raises(LookupError):
-        store.run_now(fail)
-    assert store.run_now(recalled, "number") is None
+        kept.run_now(fail)
+    assert kept.run_now(recalled, "number") is None
 
 
-def test_a_death_before_the_commit_changes_nothing_and_one_after_it_loses_nothing(store):
+def test_a_death_before_the_commit_changes_nothing_and_one_after_it_loses_nothing(kept):
     moments = []
 
     def die_at(fatal):
@@ -160,11 +173,11 @@ def test_a_death_before_the_commit_changes_nothing_and_one_after_it_loses_nothin
         return around
 
     for fatal in ("before", "after"):
-        store.around = die_at(fatal)
+        kept.around = die_at(fatal)
         with pytest.raises(KeyboardInterrupt):
-            store.run_now(remember, fatal, "kept")
-    store.around = lambda moment: None
-    assert [store.run_now(recalled, name) for name in ("before", "after")] == [None, "kept"]
+            kept.run_now(remember, fatal, "kept")
+    kept.around = lambda moment: None
+    assert [kept.run_now(recalled, name) for name in ("before", "after")] == [None, "kept"]
     assert moments == ["before", "before", "after"]
 
 
@@ -184,30 +197,30 @@ def test_sqlite_syncs_each_commit_and_keeps_foreign_keys(sqlite_url, clock):
 # --- upsert ---------------------------------------------------------------------------------------------------------
 
 
-def switches(store):
-    return {row["scope"]: row["reason"] for row in store.run_now(rows_of, sa.select(schema.switches))}
+def switches(kept):
+    return {row["scope"]: row["reason"] for row in kept.run_now(rows_of, sa.select(schema.switches))}
 
 
-def test_upsert_inserts_and_overwrites(store):
+def test_upsert_inserts_and_overwrites(kept):
     row = {"scope": "*", "reason": "first", "at": NOW}
-    store.run_now(upsert, schema.switches, [row])
-    store.run_now(upsert, schema.switches, [{**row, "reason": "second"}, {**row, "scope": "pair/p"}])
-    assert switches(store) == {"*": "second", "pair/p": "first"}
+    kept.run_now(upsert, schema.switches, [row])
+    kept.run_now(upsert, schema.switches, [{**row, "reason": "second"}, {**row, "scope": "pair/p"}])
+    assert switches(kept) == {"*": "second", "pair/p": "first"}
 
 
-def test_upsert_of_nothing_is_nothing(store):
-    store.run_now(upsert, schema.switches, [])
-    assert switches(store) == {}
+def test_upsert_of_nothing_is_nothing(kept):
+    kept.run_now(upsert, schema.switches, [])
+    assert switches(kept) == {}
 
 
-def test_upsert_of_rows_that_are_all_key_leaves_the_known_ones(store):
+def test_upsert_of_rows_that_are_all_key_leaves_the_known_ones(kept):
     row = {"connection": "c", "field": "industry", "digest": "d"}
-    store.run_now(upsert, schema.defaults, [row])
-    store.run_now(upsert, schema.defaults, [row, {**row, "digest": "e"}])
-    assert len(store.run_now(rows_of, sa.select(schema.defaults))) == 2
+    kept.run_now(upsert, schema.defaults, [row])
+    kept.run_now(upsert, schema.defaults, [row, {**row, "digest": "e"}])
+    assert len(kept.run_now(rows_of, sa.select(schema.defaults))) == 2
 
 
-def test_json_comes_back_as_it_went_in(store):
+def test_json_comes_back_as_it_went_in(kept):
     seen = {"name": "ü", "phone": "", "stage": "=Neu"}
 
     def keep(connection):
@@ -215,15 +228,15 @@ def test_json_comes_back_as_it_went_in(store):
         tx.put_record(RecordRow("c", "candidate", "1", NOW, seen=seen, traits=["sample"], defaulted=None))
         tx.flush()
 
-    store.run_now(keep)
-    (row,) = store.run_now(rows_of, sa.select(schema.records))
+    kept.run_now(keep)
+    (row,) = kept.run_now(rows_of, sa.select(schema.records))
     assert (row["seen"], row["traits"]) == (seen, ["sample"])
 
 
 # --- one transaction's view -----------------------------------------------------------------------------------------
 
 
-def within(store, function):
+def within(kept, function):
     """Run over ``Tx``, flushed at the end."""
 
     def run(connection):
@@ -232,82 +245,82 @@ def within(store, function):
         tx.flush()
         return result
 
-    return store.run_now(run)
+    return kept.run_now(run)
 
 
-def test_a_row_is_one_object_within_a_transaction(store):
-    within(store, lambda tx: tx.put_record(RecordRow("c", "job", "1", NOW)))
+def test_a_row_is_one_object_within_a_transaction(kept):
+    within(kept, lambda tx: tx.put_record(RecordRow("c", "job", "1", NOW)))
 
     def twice(tx):
         one = tx.record("c", Kind.JOB, "1")
         (other,) = tx.records_where(schema.records.c.id == "1")
         return one is other
 
-    assert within(store, twice)
+    assert within(kept, twice)
 
 
-def test_what_was_changed_is_found_by_a_question_to_the_database(store):
+def test_what_was_changed_is_found_by_a_question_to_the_database(kept):
     def change(tx):
         tx.put_record(RecordRow("c", "job", "1", NOW, title_key="baker"))
         return [row.id for row in tx.records_where(schema.records.c.title_key == "baker")]
 
-    assert within(store, change) == ["1"]
+    assert within(kept, change) == ["1"]
 
 
-def test_a_person_is_found_by_her_mail_unless_she_is_gone(store):
+def test_a_person_is_found_by_her_mail_unless_she_is_gone(kept):
     def people(tx):
         tx.put_record(RecordRow("c", "candidate", "1", NOW, key="ann@", gone=True))
         tx.put_record(RecordRow("c", "candidate", "2", NOW, key="ann@"))
         tx.put_record(RecordRow("other", "candidate", "0", NOW, key="ann@"))
         return tx.person_by_key("c", "ann@").id, tx.person_by_key("c", "bob@")
 
-    assert within(store, people) == ("2", None)
+    assert within(kept, people) == ("2", None)
 
 
-def test_a_persons_rows_come_by_number(store):
+def test_a_persons_rows_come_by_number(kept):
     def rows(tx):
         for row in ("10", "9", "100"):
             tx.put_member(MemberRow("c", row, "9"))
         tx.put_member(MemberRow("c", "5", "5"))
 
-    within(store, rows)
-    assert within(store, lambda tx: [member.row for member in tx.members_of("c", "9")]) == ["9", "10", "100"]
+    within(kept, rows)
+    assert within(kept, lambda tx: [member.row for member in tx.members_of("c", "9")]) == ["9", "10", "100"]
 
 
-def test_a_link_is_found_from_both_ends(store):
-    made = within(store, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r1").id)
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "left", "l1").id) == made
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "right", "r1").id) == made
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "left", "r1")) is None
-    assert within(store, lambda tx: tx.link_at("q", Kind.JOB, "left", "l1")) is None
+def test_a_link_is_found_from_both_ends(kept):
+    made = within(kept, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r1").id)
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "left", "l1").id) == made
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "right", "r1").id) == made
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "left", "r1")) is None
+    assert within(kept, lambda tx: tx.link_at("q", Kind.JOB, "left", "l1")) is None
 
 
-def test_a_record_is_linked_once_in_a_pair(store):
+def test_a_record_is_linked_once_in_a_pair(kept):
     """Two links of one record would be two people in one."""
-    within(store, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r1"))
+    within(kept, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r1"))
     with pytest.raises(sa.exc.IntegrityError):
-        within(store, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r2"))
+        within(kept, lambda tx: tx.new_link("p", Kind.JOB, "code", "l1", "r2"))
     with pytest.raises(sa.exc.IntegrityError):
-        within(store, lambda tx: tx.new_link("p", Kind.JOB, "code", "l2", "r1"))
-    within(store, lambda tx: tx.new_link("q", Kind.JOB, "code", "l1", "r2"))
+        within(kept, lambda tx: tx.new_link("p", Kind.JOB, "code", "l2", "r1"))
+    within(kept, lambda tx: tx.new_link("q", Kind.JOB, "code", "l1", "r2"))
 
 
-def test_many_links_may_wait_for_their_other_end(store):
-    within(store, lambda tx: [tx.new_link("p", Kind.JOB, "created", name, None) for name in ("l1", "l2")])
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "left", "l2").right) is None
+def test_many_links_may_wait_for_their_other_end(kept):
+    within(kept, lambda tx: [tx.new_link("p", Kind.JOB, "created", name, None) for name in ("l1", "l2")])
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "left", "l2").right) is None
 
 
-def test_a_filled_end_is_kept(store):
+def test_a_filled_end_is_kept(kept):
     def fill(tx):
         link = tx.new_link("p", Kind.JOB, "created", "l1", None)
         link.right, link.right_base = "r1", {"title": "t"}
         tx.put_link(link)
 
-    within(store, fill)
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "right", "r1").right_base) == {"title": "t"}
+    within(kept, fill)
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "right", "r1").right_base) == {"title": "t"}
 
 
-def test_a_dropped_link_takes_its_holds_and_intents_along(store):
+def test_a_dropped_link_takes_its_holds_and_intents_along(kept):
     def make(tx):
         link = tx.new_link("p", Kind.JOB, "created", "l1", None)
         tx.sql.execute(
@@ -320,37 +333,37 @@ def test_a_dropped_link_takes_its_holds_and_intents_along(store):
             priority=2, made_at=NOW, due=NOW))  # fmt: skip
         return link.id
 
-    made = within(store, make)
-    within(store, lambda tx: tx.drop_link(tx.link(made)))
-    left = [store.run_now(rows_of, sa.select(table)) for table in (schema.links, schema.holds, schema.intents)]
+    made = within(kept, make)
+    within(kept, lambda tx: tx.drop_link(tx.link(made)))
+    left = [kept.run_now(rows_of, sa.select(table)) for table in (schema.links, schema.holds, schema.intents)]
     assert left == [[], [], []]
-    assert within(store, lambda tx: tx.link_at("p", Kind.JOB, "left", "l1")) is None
+    assert within(kept, lambda tx: tx.link_at("p", Kind.JOB, "left", "l1")) is None
 
 
-def test_more_records_than_one_statement_takes_are_read(store):
+def test_more_records_than_one_statement_takes_are_read(kept):
     ids = [str(number) for number in range(1200)]
-    within(store, lambda tx: [tx.put_record(RecordRow("c", "job", id_, NOW)) for id_ in ids])
+    within(kept, lambda tx: [tx.put_record(RecordRow("c", "job", id_, NOW)) for id_ in ids])
 
     def read(tx):
         tx.load_records("c", Kind.JOB, ids)
         return sum(tx.record("c", Kind.JOB, id_) is not None for id_ in ids)
 
-    assert within(store, read) == 1200
+    assert within(kept, read) == 1200
 
 
 # --- the key --------------------------------------------------------------------------------------------------------
 
 
-def test_the_key_that_a_store_was_made_with_is_accepted_again(store):
-    store.run_now(prove_key, sealer_of())
-    store.run_now(prove_key, sealer_of())
+def test_the_key_that_a_store_was_made_with_is_accepted_again(kept):
+    kept.run_now(prove_key, sealer_of())
+    kept.run_now(prove_key, sealer_of())
 
 
-def test_another_key_is_refused(store):
+def test_another_key_is_refused(kept):
     """Under another key every digest differs: each record would look changed, on both ends at once."""
-    store.run_now(prove_key, sealer_of())
+    kept.run_now(prove_key, sealer_of())
     with pytest.raises(ConfigInvalid, match=r"store\.key"):
-        store.run_now(prove_key, sealer_of(1))
+        kept.run_now(prove_key, sealer_of(1))
 
 
 # --- opening --------------------------------------------------------------------------------------------------------
@@ -433,10 +446,11 @@ def test_an_owner_that_lets_go_leaves_the_store_to_the_next(owners, store_url, r
 
 HOLD = """
     import sys
-    from tests.unit.test_store import config_of
-    from syncd.app import ownership_of
+    from pathlib import Path
+    from syncd.owner import AdvisoryLock, FileLock
     from syncd.store import open_engine
-    first = ownership_of(config_of(sys.argv[1]), open_engine(sys.argv[1]))
+    url = sys.argv[1]
+    first = FileLock(Path(url[10:])) if url.startswith("sqlite") else AdvisoryLock(open_engine(url))
     print(first.take(), flush=True)
     sys.stdin.read()
 """
