@@ -57,7 +57,6 @@ class Walking:
     position: str
     since: float | None
     started_at: float
-    count: int = 0
 
 
 @dataclass
@@ -355,7 +354,7 @@ class Engine:
                 if records:
                     await self.do(push.adopt, claimed.id, records, ours=False)
                     return
-            order = await self.do(push.send_create, claimed.id, word)
+            order = await self.do(push.send_create, claimed.id, word, stage=claimed.stage)
             if order is None or order.draft is None:
                 return
             records = await lane.connector.create(order.draft, order.intent)
@@ -366,7 +365,7 @@ class Engine:
         async with lane.road.reserved(2, Priority.WRITE):
             asked_at = self.clock.now()
             records = await lane.connector.get(ref)
-            order = await self.do(push.send_update, claimed.id, records, word, asked_at=asked_at)
+            order = await self.do(push.send_update, claimed.id, records, word, asked_at=asked_at, stage=claimed.stage)
             if order is None or order.record is None:
                 return
             told = await lane.connector.update(order.record, order.fields)
@@ -447,7 +446,6 @@ class Engine:
         except (SyncdError, StopAsyncIteration) as error:
             await self._broken_off(lane, walk, error)
             return
-        walking.count += 1
         end = self._end_of(lane, walking) if page.next is None else None
         emptied, large = await self.do(take_in, lane.connection, walk, walking, page, end)
         self.tell("page", connection=lane.connection.name, walk=walk.name)
@@ -459,7 +457,7 @@ class Engine:
     def _end_of(self, lane: Lane, walking: Walking) -> "End":
         due = self.next_poll(lane.connection, walking.started_at)
         guards = (None if self.allow_empty else self.emptied, None if self.allow_large else self.guard)
-        return End(walking.count, due, *guards)
+        return End(due, *guards)
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
         """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
@@ -521,9 +519,8 @@ class Engine:
 
 @dataclass(frozen=True)
 class End:
-    """How a walk ends: its pages, when the next poll is due, and the guards in force."""
+    """How a walk ends: when the next poll is due, and the guards in force."""
 
-    pages: int
     due: float
     emptied: Emptied | None
     large: Guard | None
@@ -542,7 +539,7 @@ def take_in(
 
 def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:
     """End a walk: mark what was absent to be read by id; names the connection if that is too much to be believed."""
-    absent, guard = pull.end_walk(work, connection, walk, end.pages, due=end.due), end.emptied
+    absent, guard = pull.end_walk(work, connection, walk, due=end.due), end.emptied
     linked = [ref for ref in absent if _is_linked(work, connection, ref)]
     if linked and guard is not None and guard.refuses(len(linked), _linked(work, connection, walk)):
         why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
@@ -629,7 +626,7 @@ _WAITS = (_intents.connection == _name, _intents.state.in_(("open", *WAITING)))
 _DUE_INTENTS = (
     _rows("intent", _intents.id, _intents.state, _intents.due)
     .where(*_WAITS, _intents.due <= _now)
-    .order_by(_intents.priority, _intents.made_at, _intents.id)
+    .order_by(sa.case((_intents.state == "open", 1), else_=0), _intents.priority, _intents.made_at, _intents.id)
     .limit(40)
 )
 _DUE_MARKS = (

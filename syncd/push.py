@@ -48,6 +48,7 @@ from syncd.store import upsert
 
 CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
 LOOKS = 2  # look-ups without a trace before a create counts as not done
+UNASKED = "?"  # no word was looked up for a stage
 PATIENCE = 4  # look-ups of an update that does not show before a person is asked
 
 _DELAYS = tenacity.wait_exponential(multiplier=2.0, min=2.0, max=600.0)
@@ -230,12 +231,14 @@ def _in_their_words(connection: Connection, fields_: Fields, word: str | None) -
     return out
 
 
-def send_create(work: Work, id_: str, word: str | None) -> Order | None:
-    """Make a create intent ``sent``: the transaction after which it goes out."""
+def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = UNASKED) -> Order | None:
+    """Make a create intent ``sent``: the transaction after which it goes out (``stage``: see ``_has_moved_on``)."""
     intent = load(work, id_)
     if intent is None or intent.state != "open":
         return None
     values = unsealed(work, intent)
+    if _has_moved_on(values.get("fields", {}), stage):
+        return None
     draft = _draft(work, intent, word, values)
     if draft is None:
         drop_create(work, intent)
@@ -392,8 +395,22 @@ def _sent_digest(name: str, wanted: str, word: str | None, connection: Connectio
 # --- updating -------------------------------------------------------------------------------------------------------
 
 
+def _has_moved_on(values: Fields, stage: str | None) -> bool:
+    """Whether another stage is wanted by now than the one for which a word was found; then the claim is over.
+
+    Between a claim and its sending other lanes go on: the source may have been moved once more, and the intent with it.
+    """
+    return stage != UNASKED and values.get("stage") != stage
+
+
 def send_update(
-    work: Work, id_: str, records: tuple[Record, ...], word: str | None, *, asked_at: float
+    work: Work,
+    id_: str,
+    records: tuple[Record, ...],
+    word: str | None,
+    *,
+    asked_at: float,
+    stage: str | None = UNASKED,
 ) -> Order | None:
     """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``."""
     intent = load(work, id_)
@@ -408,7 +425,10 @@ def send_update(
         return None
     told = _told(work, connection, ref)
     wanted = {name for part in intent.wants.values() for name in part}
-    values = {name: value for name, value in unsealed(work, intent).items() if name in wanted}
+    sealed = unsealed(work, intent)
+    if _has_moved_on(sealed, stage):
+        return None
+    values = {name: value for name, value in sealed.items() if name in wanted}
     intent.expected = {name: told.get(name, EMPTY) for name in values}
     intent.expected_version = record.version
     _sent(work, intent, {"fields": values, "word": word})
@@ -442,15 +462,26 @@ def confirm(work: Work, id_: str, record: Record | None, *, known: bool) -> None
     touched = pull.absorb(work, connection, (record,), pull.GET)
     told, sent = _told(work, connection, ref), _sent_values(work, intent)
     pending = _pending(connection, intent, told, sent)
-    if pending and not _give_up(work, connection, intent, record, known=known):
+    shown = {key: {n: want for n, want in part.items() if n not in pending} for key, part in intent.wants.items()}
+    answered = known and intent.looks == 0
+    for key, part in shown.items():
+        _confirm_part(work, connection, intent, key, part, told, sent, known=answered)
+    names = sorted({name for part in shown.values() for name in part})
+    if names:
+        _note_written(work, connection, ref)
+    if pending:
+        _keep_pending(intent, pending)
+        _wait_on(work, connection, intent, record, known=known)
         return
-    for key, part in intent.wants.items():
-        _confirm_part(work, connection, intent, key, part, told, sent, known=known)
-    _note_written(work, connection, ref)
     delete_intent(work, intent)
-    names = sorted({name for part in intent.wants.values() for name in part})
     note(work, connection.name, intent.kind, ref.id, "written", fields=names, detail=intent.call)
     _settle_after(work, connection, intent, touched)
+
+
+def _keep_pending(intent: IntentRow, pending: set[str]) -> None:
+    """What does not show yet is all that the intent still bears."""
+    left = {key: {n: want for n, want in part.items() if n in pending} for key, part in intent.wants.items()}
+    intent.wants = {key: part for key, part in left.items() if part}
 
 
 def _settle_after(work: Work, connection: Connection, intent: IntentRow, touched: dict[tuple[str, str], bool]) -> None:
@@ -477,21 +508,16 @@ def _digest_sent(intent: IntentRow, name: str, sent: dict[str, Any], connection:
     return _sent_digest(name, wanted, sent.get("word"), connection)
 
 
-def _give_up(work: Work, connection: Connection, intent: IntentRow, record: Record, *, known: bool) -> bool:
-    """What to do with a write that does not show: wait, send again where it surely did not happen, or ask a person.
-
-    Never true for now: a write that does not show confirms nothing.
-    """
+def _wait_on(work: Work, connection: Connection, intent: IntentRow, record: Record, *, known: bool) -> None:
+    """What to do with a write that does not show: wait, send again where it surely did not happen, or ask a person."""
     if intent.looks < PATIENCE - 1 and (known or intent.looks < 1):
         _look_again(work, intent, "accepted" if known else "unknown", connection.facts.visible_s)
-        return False
-    if known:
+    elif known:
         hold_intent(work, intent, "not_taken")
     elif record.version is not None and record.version == intent.expected_version:
         reopen(work, intent, "did_not")
     else:
         hold_intent(work, intent, "unknown_outcome")
-    return False
 
 
 def _look_again(work: Work, intent: IntentRow, state: str, wait_s: float) -> None:
