@@ -4,6 +4,7 @@ Times of day are the played ones, in UTC.
 """
 
 import contextlib
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -53,7 +54,7 @@ class Teller:
     def said(self, at: float, sentence: str) -> None:
         """Something happened at a time of day."""
         style = DIM if sentence.startswith("syncd: ") else ""
-        self._line(f"{time_of_day(at)}  {sentence}", style)
+        self._line(f"{time_of_day(at)}  {sentence}", style, 7)
 
     def day(self) -> None:
         """The working day begins."""
@@ -108,9 +109,13 @@ class Teller:
         """Life goes on until somebody ends it."""
         self._line(f"Life goes on slowly at {address}/; Ctrl-C ends it.", STRONG)
 
-    def _line(self, text: str, style: str = "") -> None:
-        if not self._is_silent:
-            self._console.print(Text(text, style), soft_wrap=not self._console.is_terminal)
+    def _line(self, text: str, style: str = "", indent: int = 6) -> None:
+        """One line; on a terminal what does not fit goes on below, indented."""
+        if self._is_silent:
+            return
+        if self._console.is_terminal and text:
+            text = textwrap.fill(text, self._console.width, subsequent_indent=" " * indent)
+        self._console.print(Text(text, style), soft_wrap=True)
 
     def _table(self, headers: Sequence[str], rows: Sequence[Row]) -> None:
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=STRONG)
