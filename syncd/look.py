@@ -46,17 +46,24 @@ def status(connection: sa.Connection, world: World, now: float) -> Facts:
     ]
     waiting = _waiting(connection, intents)
     late = {each["name"]: each for each in connections}
-    learnt = recalled(connection, "learnt") == world.stamp
-    unlearnt = [] if learnt else ["the first look is not finished"]
+    unlearnt = _unlearnt(connection, world)
     pairs = [_pair(connection, pair, switches, waiting.get(pair.name, 0), late, unlearnt) for pair in world.pairs]
     return {
         "at": now,
         "in_step": all(pair["in_step"] for pair in pairs),
-        "learnt": learnt,
+        "learnt": recalled(connection, "learnt") == world.stamp,
         "stopped": switches.get("*"),
         "connections": connections,
         "pairs": pairs,
     }
+
+
+def _unlearnt(connection: sa.Connection, world: World) -> list[str]:
+    """What is missing from the first look, under which all else is judged."""
+    under_way, done = (recalled(connection, "learning") or "").partition(" ")[0], recalled(connection, "learnt")
+    if under_way not in {"", done}:
+        return ["the first look is not finished"]
+    return ["the last look had another configuration or scope"] if done not in {None, world.stamp} else []
 
 
 def _connection(

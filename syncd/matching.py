@@ -21,12 +21,16 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A record that might be the same thing: its keys as digests, and whether it is linked already."""
+    """A record that might be the same thing: its keys as digests, and whether it is linked already.
+
+    ``cut``: a person has said that it is another thing; it counts as linked.
+    """
 
     id: str
     key: str | None = None
     title: str | None = None
     linked: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,13 @@ def judge(kind: Kind, subject: Likeness, found: Found) -> Match:
         return Match(How.LINK, named[0].id, "source_id")
     if len(named) > 1:
         return Match(How.HOLD, by="duplicate", choices=_ids(named))
+    match = _by_likeness(kind, subject, found)
+    if match.how is How.CREATE and found.by_id:
+        return Match(How.HOLD, by="duplicate", choices=_ids(found.by_id))
+    return match
+
+
+def _by_likeness(kind: Kind, subject: Likeness, found: Found) -> Match:
     if kind is Kind.JOB:
         return _job(subject, found)
     if kind is Kind.CANDIDATE and subject.key is None:
@@ -95,6 +106,8 @@ def _job(subject: Likeness, found: Found) -> Match:
         return Match(How.LINK, same_title[0].id, "title")
     if same_title:
         return Match(How.HOLD, by="ambiguous_job", choices=_ids(same_title))
+    if cut := [other for other in found.there if other.cut]:
+        return Match(How.HOLD, by="ambiguous_job", choices=_ids(cut))
     return Match(How.CREATE)
 
 

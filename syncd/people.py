@@ -94,6 +94,7 @@ def _speak(work: Work, connection: Connection, person: RecordRow, member: Member
         return
     if member.seen[name] == person.seen.get(name):
         member.base[name] = member.seen[name]  # it came into step, by our hand or by somebody's
+        _forget(work, member, name)
         _close_difference(work, person, [member, *others], name)
         return
     if _is_being_written(work, connection, member, name):
@@ -104,8 +105,11 @@ def _speak(work: Work, connection: Connection, person: RecordRow, member: Member
     member.base[name] = member.seen[name]
     _say(work, person, member, name)
     for other in others:
-        if not other.frozen and other.seen.get(name) != member.seen[name]:
+        if other.seen.get(name) == member.seen[name]:
+            _forget(work, other, name)
+        elif not other.frozen:
             _bring(work, connection, other, member, name)
+    _close_difference(work, person, [member, *others], name)
 
 
 def _is_being_written(work: Work, connection: Connection, member: MemberRow, name: str) -> bool:
@@ -122,10 +126,7 @@ def _awaits_another(work: Work, connection: Connection, member: MemberRow, name:
 def _differ(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
     """Two rows of one person were changed unlike each other: neither is written, a person decides."""
     member.base[name] = member.seen[name]
-    for intent in intents_on(work, member.connection, Kind.CANDIDATE, [member.row], UNSENT):
-        part = intent.wants.get(ROWS, {})
-        if name in part:
-            _take_out(work, intent, name)
+    _forget(work, member, name)
     row = {
         "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
         "intent": None, "field": name, "reason": "rows_differ", "detail": member.row, "left_digest": None,
@@ -133,6 +134,13 @@ def _differ(work: Work, person: RecordRow, member: MemberRow, name: str) -> None
     }  # fmt: skip
     work.sql.execute(sa.insert(schema.holds).values(row))
     note(work, person.connection, person.kind, person.id, "held", fields=[name], detail="rows_differ")
+
+
+def _forget(work: Work, member: MemberRow, name: str) -> None:
+    """What was on its way to a row from another one is not wanted any more."""
+    for intent in intents_on(work, member.connection, Kind.CANDIDATE, [member.row], UNSENT):
+        if name in intent.wants.get(ROWS, {}):
+            _take_out(work, intent, name)
 
 
 def _take_out(work: Work, intent: IntentRow, name: str) -> None:

@@ -55,7 +55,8 @@ def _fill(sandbox: Sandbox) -> None:
 
 
 def _introduce(system: str, sandbox: Sandbox, address: str, say: Say) -> None:
-    limits = ", ".join(f"{limit.calls} calls per {limit.window_s:g} s" for limit in sandbox.limits) or "none"
+    known = (f"{limit.calls} calls per {limit.window_s:g} s" for limit in sandbox.hits[sandbox.tokens[0]].limits)
+    limits = ", ".join(dict.fromkeys(known)) or "none"
     members = [member.email for member in getattr(sandbox, "members", {}).values() if member.active]
     say(f"{system} is played at {address} (simulated; all people are made up). Stop it with Ctrl-C.")
     say(f"  token     {sandbox.tokens[0]}")

@@ -42,10 +42,16 @@ def absorb(
     known = [_told(work, connection, record) for record in records if record.ref.kind in connection.terms]
     _load(work, connection, known)
     touched: dict[tuple[str, str], bool] = {}
-    for one in sorted(known, key=lambda one: FIRST[one.record.ref.kind]):
+    for one in sorted(known, key=lambda one: _order(connection, one.record.ref)):
         row, changed = _absorb_one(work, connection, one, view, walk)
         touched[row.kind, row.id] = touched.get((row.kind, row.id), False) or changed
     return touched
+
+
+def _order(connection: Connection, ref: Ref) -> tuple[int, int, str]:
+    """Parents first; of a person's rows the lowest number first, since it names her."""
+    by_number = connection.is_rows(ref.kind)
+    return FIRST[ref.kind], len(ref.id) if by_number else 0, ref.id if by_number else ""
 
 
 def _told(work: Work, connection: Connection, record: Record) -> Told:
@@ -266,11 +272,13 @@ def absorb_page(
     no: int = cursor["walk_no"]
     stamp = f"{work.world.stamp}{'?' if work.learning else ''}"
     if since is None and _is_unchanged(work, connection.name, walk.name, position, page, no, stamp):
+        if walk.since and cursor["first_served_at"] is None:
+            _advance(work, cursor, page, [])
         return True
     records = [r for r in page.records if since is None or r.updated_at is None or r.updated_at >= since]
     if since is None:
         _free_page(work, connection.name, walk.name, position)
-    touched = absorb(work, connection, records, LIST, (walk.name, no, position if since is None else "since"))
+    touched = absorb(work, connection, records, LIST, (walk.name, no, position) if since is None else None)
     settle_all(work, connection, touched)
     if since is None:
         _keep_page(work, connection, walk.name, position, page, no, stamp, touched)
@@ -321,7 +329,7 @@ def _keep_page(
     settled = work.learning or all(row is None or row.settled == work.world.stamp for row in rows)
     upsert(work.sql, schema.pages, [{
         "connection": connection.name, "walk": walk, "position": position, "digest": page.digest, "walk_no": walk_no,
-        "settled": stamp if settled else None,
+        "told_no": walk_no, "settled": stamp if settled else None,
     }])  # fmt: skip
 
 
@@ -374,7 +382,7 @@ def abandon_walk(connection: sa.Connection, name: str, walk: str, why: str, retr
     connection.execute(sa.update(table).where(*where).values(mode="idle", token=None, error=why, **due))
 
 
-def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, due: float) -> list[Ref]:
+def end_walk(work: Work, connection: Connection, walk: Walk, *, due: float) -> list[Ref]:
     """The end is proven: move the cursor, and return the records of a sweep that were not told (read them by id)."""
     cursor = cursor_of(work.sql, connection.name, walk.name)
     swept = cursor["mode"] == "sweep"
@@ -383,7 +391,7 @@ def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, due:
     started = cursor["started_at"] if isinstance(cursor["started_at"], float) else now
     values: dict[str, Any] = {
         "mode": "idle", "token": None, "polled_at": started, "cursor": _moved(cursor), "error": None,
-        "poll_due": _next_due(cursor, started, due), "last_pages": pages if swept else cursor["last_pages"],
+        "poll_due": _next_due(cursor, started, due), "last_pages": _pages_of(work, cursor) if swept else cursor["last_pages"],
     }  # fmt: skip
     if swept:
         values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
@@ -391,6 +399,13 @@ def end_walk(work: Work, connection: Connection, walk: Walk, pages: int, *, due:
     where = (table.c.connection == connection.name, table.c.walk == walk.name)
     work.sql.execute(sa.update(table).where(*where).values(values))
     return absent
+
+
+def _pages_of(work: Work, cursor: dict[str, Any]) -> int:
+    """How many pages a sweep had, over all restarts."""
+    where = (_pages.connection == cursor["connection"], _pages.walk == cursor["walk"])
+    count = sa.select(sa.func.count()).select_from(schema.pages)
+    return int(work.sql.execute(count.where(*where, _pages.walk_no == cursor["walk_no"])).scalar_one())
 
 
 def _next_due(cursor: dict[str, Any], started: float, due: float) -> float:
@@ -413,7 +428,7 @@ def _absent(work: Work, connection: Connection, walk: Walk, walk_no: int) -> lis
     work.tx.flush()
     record, page = schema.records.c, schema.pages.c
     same_page = (page.connection == record.connection, page.walk == walk.name, page.position == record.page)
-    present = sa.exists().where(*same_page, page.walk_no == walk_no)
+    present = sa.exists().where(*same_page, page.walk_no == walk_no, page.told_no <= record.walk_no)
     kinds = [kind.value for kind in walk.kinds if not connection.is_rows(kind)]
     where = (record.connection == connection.name, record.kind.in_(kinds), sa.not_(record.gone))
     statement = sa.select(record.kind, record.id).where(*where, record.walk_no != walk_no, sa.not_(present))

@@ -77,7 +77,8 @@ pages = Table(
     Column("walk", String, primary_key=True),
     Column("position", String, primary_key=True),
     Column("digest", String, nullable=False),
-    Column("walk_no", Integer, nullable=False),
+    Column("walk_no", Integer, nullable=False),  # when it was last seen
+    Column("told_no", Integer, nullable=False),  # when its rows were last taken in: only those stand on it
     Column("settled", String),
 )
 

@@ -124,10 +124,24 @@ def _settle_creation(work: Work, pair: Pair, end: End, row: RecordRow, link: Lin
         return False
     part = intent.wants[str(link.id)]
     stale = any(source and row.seen.get(name) != source for name, (_, source) in part.items())
+    stale = stale or any(row.seen.get(name) and name not in part for name in _borne(pair, end.other, intent, row))
     if not row.gone and not stale:
         return False
     drop_creation(work, intent)
     return True if row.gone else _settle_in(work, pair, row)
+
+
+def _borne(pair: Pair, end: End, intent: IntentRow, row: RecordRow) -> frozenset[str]:
+    """The fields of a record that the create at an end bears."""
+    terms = pair.at(end).terms
+    if intent.kind == row.kind:
+        return terms[Kind(row.kind)].creates or frozenset()
+    return _of_person(terms[Kind.CANDIDATE])
+
+
+def _of_person(terms: Terms) -> frozenset[str]:
+    """The fields of a person that an application's create bears."""
+    return terms.creates if terms.creates is not None else frozenset(terms.calls) | {"email"}
 
 
 def creation_of(work: Work, link: LinkRow) -> IntentRow | None:
@@ -217,10 +231,10 @@ def _look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
         there, here = _alike(work, other.name, row), _alike(work, row.connection, row)
 
     def likeness(found: RecordRow, at: End) -> Likeness:
-        linked = work.tx.link_at(pair.name, kind, at, found.id) is not None or _is_cut(
-            work, pair, kind, end, row, found
-        )
-        return Likeness(found.id, found.key, found.title_key, linked)
+        link = work.tx.link_at(pair.name, kind, at, found.id)
+        being_made = link is not None and at is end.other and getattr(link, end) is None
+        cut = at is end.other and _is_cut(work, pair, kind, end, row, found)
+        return Likeness(found.id, found.key, found.title_key, (link is not None and not being_made) or cut, cut)
 
     return Found(
         by_id=[likeness(found, end.other) for found in _naming(work, pair, end, row)],
@@ -366,6 +380,9 @@ def _may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
         if terms.creates is None or _bears(pair, end):
             return False  # comes with its application
         return _has_linked_application(work, pair, end, row)
+    if kind is Kind.APPLICATION and _bears(pair, end) and not pair.flows_to(Kind.CANDIDATE, end.other):
+        if _across(work, pair, end, Kind.CANDIDATE, row.candidate) is None:
+            return False  # its create would make the person, and people do not flow that way
     return terms.creates is not None and _in_scope(work, pair, end, row)
 
 
@@ -386,7 +403,10 @@ def _status_of(connection: Connection, row: RecordRow) -> str | None:
 
 def _has_linked_application(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     applications = work.tx.alike(row.connection, Kind.APPLICATION, "candidate", row.id)
-    return any(_across(work, pair, end, Kind.JOB, application.job) for application in applications)
+    return any(
+        _across(work, pair, end, Kind.JOB, application.job) and _in_scope(work, pair, end, application)
+        for application in applications
+    )
 
 
 def is_swept(work: Work, connection: Connection, kind: Kind) -> bool:
@@ -462,8 +482,7 @@ def _draft_person(
     work: Work, pair: Pair, end: End, person: RecordRow, terms: Terms
 ) -> tuple[Draft, dict[str, tuple[str, str]], bool]:
     target = pair.at(end.other).terms[Kind.CANDIDATE]
-    creates = target.creates if target.creates is not None else frozenset(target.calls) | {"email"}
-    return _fill(work, pair, end, person, creates, terms.person_demands, target.details)
+    return _fill(work, pair, end, person, _of_person(target), terms.person_demands, target.details)
 
 
 def _fill(
@@ -560,7 +579,7 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
         drop_wants(work, link, frozenset())
         sync_holds(work, pair, link, reason, {})
         return False
-    busy = fields_in_flight(work, link)
+    busy = fields_in_flight(work, link) | _differing_rows(work, pair, {End.LEFT: left, End.RIGHT: right})
     sides = {
         name: (side(work, pair, End.LEFT, left, link, name), side(work, pair, End.RIGHT, right, link, name))
         for name in sorted(pair.fields[kind])
@@ -578,6 +597,23 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     _read_what_is_unread(work, pair, {End.LEFT: left, End.RIGHT: right}, sides)
     unread = any(one.unread for both in sides.values() for one in both)
     return not busy and not holds and not unread and not any(v.do is Do.WRITE for v in verdicts.values())
+
+
+def _differing_rows(work: Work, pair: Pair, rows: Mapping[End, RecordRow]) -> frozenset[str]:
+    """The fields about which a person's own rows are in conflict: none of their values goes anywhere."""
+    differing: set[str] = set()
+    for end, row in rows.items():
+        if pair.at(end).is_rows(Kind(row.kind)):
+            differing |= set(work.sql.execute(_DIFFERING, {"of": row.connection, "who": row.id}).scalars())
+    return frozenset(differing)
+
+
+_DIFFERING = sa.select(schema.holds.c.field).where(
+    schema.holds.c.connection == sa.bindparam("of"),
+    schema.holds.c.kind == Kind.CANDIDATE.value,
+    schema.holds.c.ref == sa.bindparam("who"),
+    schema.holds.c.reason == "rows_differ",
+)
 
 
 def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: str) -> Side:

@@ -121,7 +121,7 @@ def status(console: Console, facts: Facts) -> None:
     elif facts["in_step"]:
         _line(console, "All is in step.", GOOD)
     else:
-        _line(console, "Not all is in step." + ("" if facts["learnt"] else " The first look is not finished."), BAD)
+        _line(console, "Not all is in step.", BAD)
     console.print()
     headers = ("Pair", "Left", "Right", "Carries", "Linked", "State")
     _table(console, headers, [_pair_row(pair) for pair in facts["pairs"]])

@@ -159,6 +159,7 @@ def upgrade() -> None:
         sa.Column("position", sa.String(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("walk_no", sa.Integer(), nullable=False),
+        sa.Column("told_no", sa.Integer(), nullable=False),
         sa.Column("settled", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("connection", "walk", "position"),
     )
