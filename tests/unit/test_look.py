@@ -41,9 +41,7 @@ def test_before_the_first_look_nothing_is_in_step_and_it_says_why(small):
     told_now = status(small("rows", "plain"))
     assert (told_now["in_step"], told_now["learnt"]) == (False, False)
     (pair,) = told_now["pairs"]
-    assert pair["why_not"] == [
-        "the first look is not finished", "rows was not read whole yet", "plain was not read whole yet",
-    ]  # fmt: skip
+    assert pair["why_not"] == ["rows was not read whole yet", "plain was not read whole yet"]
     assert [each["reachable"] for each in told_now["connections"]] == [None, None]
 
 
@@ -63,6 +61,19 @@ def test_the_lag_of_a_list_is_told_from_the_start_of_its_last_proven_walk(world)
         "jobs": 42.0, "candidates": 42.0, "applications": 42.0,
     }  # fmt: skip
     assert {walk["interval_s"] for walk in walks["rows"]} == {60.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("learning", "another 1800000000.0", "the first look is not finished"),
+        ("learnt", "another", "the last look had another configuration or scope"),
+    ],
+)
+def test_what_was_not_learnt_under_this_configuration_is_not_in_step(world, name, value, reason):
+    world.do(lambda work: cycle.remember(work.sql, name, value))
+    (pair,) = status(world)["pairs"]
+    assert pair["why_not"] == [reason]
 
 
 def test_a_list_that_takes_long_to_read_is_told(world):
