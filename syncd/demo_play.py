@@ -38,6 +38,8 @@ SYSTEMS = {"acme": "workable", "screener": "ninjahire", "voice": "worksignal"}
 HOOK_SECRET = "demo-webhook-secret"  # noqa: S105  # of sandboxes on this machine, for as long as the demo runs
 LONGEST_S = 2 * 86_400.0  # after the day; what has not come into step by then never will
 
+HOLD = ("pair", "connection", "kind", "ref", "field", "reason", "detail")
+
 Say = Callable[[float, str], None]
 
 
@@ -311,13 +313,9 @@ def _what_stands(connection: sa.Connection) -> tuple[dict[str, int], list[dict[s
         .group_by(links.pair, links.kind)
         .order_by(links.pair, links.kind)
     )
-    held = connection.execute(
-        sa.select(
-            holds.pair, holds.connection, holds.kind, holds.ref, holds.field, holds.reason, holds.detail
-        ).order_by(holds.id)
-    )
+    held = connection.execute(sa.select(*(holds[name] for name in HOLD)).order_by(holds.id))
     return (
         {f"{pair} {kind}": count for pair, kind, count in counted},
-        [dict(row) for row in held.mappings()],
+        [dict(zip(HOLD, row, strict=True)) for row in held],
         cycle.left_to_do(connection),
     )
