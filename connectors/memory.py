@@ -66,7 +66,10 @@ _JOBS = KindFacts(lists=JOB, writes=dict.fromkeys(JOB, "patch"), creates=JOB, de
 FACTS: Mapping[str, Facts] = {
     "rows": Facts(
         "rows",
-        (Walk("jobs", (Kind.JOB,), "next link"), Walk("rows", (Kind.CANDIDATE, Kind.APPLICATION), "next link", True)),
+        (
+            Walk("jobs", (Kind.JOB,), "next link"),
+            Walk("rows", (Kind.CANDIDATE, Kind.APPLICATION), "next link", since=True),
+        ),
         {
             Kind.JOB: KindFacts(lists=JOB, status="status"),
             Kind.CANDIDATE: _person_facts(alone=False, keeps=False),

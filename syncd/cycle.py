@@ -80,6 +80,10 @@ class Lane:
         """Whether a call of this priority may be tried now."""
         return now >= self.rest_until and all(now >= until for at, until in self.parked.items() if at <= priority)
 
+    def opens_for(self, priority: Priority) -> float:
+        """From when a call of this priority may be tried."""
+        return max([self.rest_until, *(until for at, until in self.parked.items() if at <= priority)])
+
     def opens_at(self) -> float:
         """The earliest time at which something that rests or is parked may be tried again; 0: nothing does."""
         return max([self.rest_until, *self.parked.values()], default=0.0)
@@ -285,13 +289,18 @@ class Engine:
         ]
 
     async def next_due(self, lane: Lane) -> float | None:
-        """When something will next be due in a lane; None: nothing that time alone brings."""
-        dues = [] if lane.next_due is None else [lane.next_due]
-        if lane.is_walking:
-            dues.append(self.clock.now() + 1.0)
+        """When something will next be due in a lane; None: nothing that time alone brings.
+
+        Called when nothing could be done now: what is due already waits for its class of calls to be let through.
+        """
+        now, bulk = self.clock.now(), lane.opens_for(Priority.BULK)
+        dues = [max(now + 1.0, bulk)] if lane.is_walking else []
         if self.scheduled:
-            dues += list(lane.walks_due.values())
-        return max(min(dues), min(lane.opens_at(), self.clock.now() + 3600.0)) if dues else None
+            dues += [max(due, bulk) for due in lane.walks_due.values()]
+        if lane.next_due is not None:
+            opens = [max(lane.next_due, lane.opens_for(priority)) for priority in Priority]
+            dues.append(next((at for at in opens if at > now), now + 1.0))
+        return min(dues) if dues else None
 
     async def _look_up(self, lane: Lane, agenda: "Agenda") -> bool:
         if not agenda.lookups or not lane.is_open(Priority.LOOKUP, self.clock.now()):

@@ -64,7 +64,7 @@ def resolve(work: Work, hold_id: int, choice: str, other: str | None = None) -> 
         raise Refused(f"hold {hold_id} cannot be answered so; it takes: {', '.join(answers(case))}")
     if hold["intent"] is not None:
         return _answer_write(work, hold, choice)
-    if hold["reason"] == "rows_differ":
+    if hold["reason"] in {"rows_differ", "erasure"}:
         return _leave_rows(work, hold)
     if pair is None:
         raise Refused(f"hold {hold_id} is of pair {hold['pair']}, which the config does not have")
@@ -246,7 +246,7 @@ def _is_new(work: Work, pair: Pair, end: End, row: RecordRow, hold: dict[str, An
     for other in hold["detail"].split() if hold["reason"] in CHOOSING else ():
         if work.tx.record(there.name, Kind(row.kind), other) is not None:
             ids = {end.value: row.id, end.other.value: other}
-            _cut(work, pair, row.kind, ids["left"], ids["right"])
+            _cut(work, pair, row.kind, ids["left"], ids["right"], apart=False)
     note(work, row.connection, row.kind, row.id, "decided", detail=NEW)
     settle(work, row.connection, Kind(row.kind), row.id)
     return f"It counts as a {row.kind} of its own for {there.name}."
@@ -374,13 +374,13 @@ def cut_link(work: Work, link_id: int) -> str:
 def _unlink(work: Work, pair: Pair, link: LinkRow) -> None:
     for child in _children(work, pair, link):
         _unlink(work, pair, child)
-    _cut(work, pair, link.kind, link.left or "", link.right or "")
+    _cut(work, pair, link.kind, link.left or "", link.right or "", apart=True)
     drop_wants(work, link, frozenset())
     work.tx.drop_link(link)
 
 
-def _cut(work: Work, pair: Pair, kind: str, left: str, right: str) -> None:
-    row = {"pair": pair.name, "kind": kind, "left": left, "right": right, "at": work.tx.now}
+def _cut(work: Work, pair: Pair, kind: str, left: str, right: str, *, apart: bool) -> None:
+    row = {"pair": pair.name, "kind": kind, "left": left, "right": right, "apart": apart, "at": work.tx.now}
     upsert(work.sql, schema.cuts, [row])
 
 

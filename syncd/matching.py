@@ -104,11 +104,8 @@ def _job(subject: Likeness, found: Found) -> Match:
     unlike = [other for other in same_title if subject.key and other.key and other.key != subject.key]
     if len(same_title) == 1 and not twins and not unlike:
         return Match(How.LINK, same_title[0].id, "title")
-    if same_title:
-        return Match(How.HOLD, by="ambiguous_job", choices=_ids(same_title))
-    if cut := [other for other in found.there if other.cut]:
-        return Match(How.HOLD, by="ambiguous_job", choices=_ids(cut))
-    return Match(How.CREATE)
+    stands = same_title or [other for other in found.there if other.cut]
+    return Match(How.HOLD, by="ambiguous_job", choices=_ids(stands)) if stands else Match(How.CREATE)
 
 
 def _ids(records: Sequence[Likeness]) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     if person is None:
         raise LookupError(f"member {member.row} has no person")
     frozen = "anonymized" in record.traits
+    if frozen and not member.frozen:
+        _ask_for_erasure(work, person, member)
     moved = {name for name, digest in told.items() if member.seen.get(name) != digest}
     if not moved and not member.gone and frozen == member.frozen:
         return person, False
@@ -141,6 +143,17 @@ def _forget(work: Work, member: MemberRow, name: str) -> None:
     for intent in intents_on(work, member.connection, Kind.CANDIDATE, [member.row], UNSENT):
         if name in intent.wants.get(ROWS, {}):
             _take_out(work, intent, name)
+
+
+def _ask_for_erasure(work: Work, person: RecordRow, member: MemberRow) -> None:
+    """Somebody was made anonymous there: what stands elsewhere is for a person to erase."""
+    row = {
+        "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
+        "intent": None, "field": "", "reason": "erasure", "detail": member.row, "left_digest": None,
+        "right_digest": None, "opened_at": work.tx.now,
+    }  # fmt: skip
+    work.sql.execute(sa.insert(schema.holds).values(row))
+    note(work, person.connection, person.kind, person.id, "held", detail="erasure")
 
 
 def _take_out(work: Work, intent: IntentRow, name: str) -> None:

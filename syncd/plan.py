@@ -16,7 +16,7 @@ OUT_BY_DEFAULT = frozenset({"sample", "confidential"})
 def in_scope(pair: Pair, job: RecordRow, status: str | None) -> bool:
     """Whether a job (and what belongs to it) may be created at the other end.
 
-    ``only`` restricts by status, by shortcode, id or code, by department; sample, confidential and draft jobs stay out
+    ``only`` restricts by status, by shortcode or id, by department; sample, confidential and draft jobs stay out
     unless they are named.
     """
     only = pair.only

@@ -391,9 +391,10 @@ def end_walk(work: Work, connection: Connection, walk: Walk, *, due: float) -> l
     started = cursor["started_at"] if isinstance(cursor["started_at"], float) else now
     values: dict[str, Any] = {
         "mode": "idle", "token": None, "polled_at": started, "cursor": _moved(cursor), "error": None,
-        "poll_due": _next_due(cursor, started, due), "last_pages": _pages_of(work, cursor) if swept else cursor["last_pages"],
+        "poll_due": _next_due(cursor, started, due),
     }  # fmt: skip
     if swept:
+        values |= {"last_pages": _pages_of(work, cursor)}
         values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
     table = schema.cursors
     where = (table.c.connection == connection.name, table.c.walk == walk.name)

@@ -240,12 +240,26 @@ def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = U
     if _has_moved_on(values.get("fields", {}), stage):
         return None
     draft = _draft(work, intent, word, values)
-    if draft is None:
+    if draft is None or _is_outdated(work, intent, values):
         drop_create(work, intent)
         return None
     _remember_defaults(work, intent, values)
     _sent(work, intent, {**values, "word": word})
     return Order(intent.id, draft.kind, draft=draft)
+
+
+def _is_outdated(work: Work, intent: IntentRow, values: dict[str, Any]) -> bool:
+    """Whether the person that a create bears was told otherwise since it was planned."""
+    link = _create_link(work, intent)
+    borne = {n: v for n, v in values.get("person", {}).items() if n not in values.get("defaulted", ())}
+    if link is None or not borne:
+        return False
+    pair = work.world.pair(link.pair)
+    end = pair.end_of(intent.connection).other
+    source = work.tx.record(pair.at(end).name, Kind.APPLICATION, getattr(link, end) or "")
+    person = work.tx.record(pair.at(end).name, Kind.CANDIDATE, source.candidate or "") if source else None
+    told = person.seen if person else {}
+    return any(name in told and digest_value(name, v, work.world.digest) != told[name] for name, v in borne.items())
 
 
 def drop_create(work: Work, intent: IntentRow) -> None:

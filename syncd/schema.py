@@ -150,7 +150,8 @@ links = Table(
     UniqueConstraint("pair", "kind", "right"),
 )
 
-# Two records that a person has said are not the same; they are not linked again by themselves.
+# Two records that a person has said are not the same; they are not linked again by themselves. ``apart``: nor is one
+# of them made anew beside the other; false where the person said that it is a new thing.
 cuts = Table(
     "cuts",
     metadata,
@@ -158,6 +159,7 @@ cuts = Table(
     Column("kind", String, primary_key=True),
     Column("left", String, primary_key=True),
     Column("right", String, primary_key=True),
+    Column("apart", Boolean, nullable=False),
     Column("at", Float, nullable=False),
 )
 

@@ -58,6 +58,7 @@ _REASONS: Mapping[str, str] = {
     "parent_gone": "The job or person that it belongs to is no longer there at {target}: {detail}.",
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
     "Make them alike at {here}, or leave them.",
+    "erasure": "This person was made anonymous at {here} (row {detail}). Erase what stands elsewhere, then drop this.",
 }
 
 _FAMILIES: Mapping[str, str] = {
@@ -118,7 +119,7 @@ def answers(case: Case) -> tuple[str, ...]:
         return (RETRY, DROP)
     if case.reason == "vanished":
         return (RETRY, DROP)
-    if case.reason == "rows_differ":
+    if case.reason in {"rows_differ", "erasure"}:
         return (DROP,)
     if case.is_linked:
         return (TAKE_LEFT, TAKE_RIGHT, DROP)

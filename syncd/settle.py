@@ -233,8 +233,9 @@ def _look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     def likeness(found: RecordRow, at: End) -> Likeness:
         link = work.tx.link_at(pair.name, kind, at, found.id)
         being_made = link is not None and at is end.other and getattr(link, end) is None
-        cut = at is end.other and _is_cut(work, pair, kind, end, row, found)
-        return Likeness(found.id, found.key, found.title_key, (link is not None and not being_made) or cut, cut)
+        cut = _cut(work, pair, kind, end, row, found) if at is end.other else None
+        linked = (link is not None and not being_made) or cut is not None
+        return Likeness(found.id, found.key, found.title_key, linked, cut=bool(cut))
 
     return Found(
         by_id=[likeness(found, end.other) for found in _naming(work, pair, end, row)],
@@ -302,13 +303,15 @@ def _known_ids(work: Work, connection: Connection, row: RecordRow) -> list[str]:
     return [row.id]
 
 
-def _is_cut(work: Work, pair: Pair, kind: Kind, end: End, row: RecordRow, found: RecordRow) -> bool:
+def _cut(work: Work, pair: Pair, kind: Kind, end: End, row: RecordRow, found: RecordRow) -> bool | None:
+    """What a person said of two records: to be kept apart, or (False) that one is a new thing; None: nothing."""
     left, right = (row.id, found.id) if end is End.LEFT else (found.id, row.id)
     this = {"of": pair.name, "what": kind.value, "at_left": left, "at_right": right}
-    return work.sql.execute(_CUT, this).first() is not None
+    apart: bool | None = work.sql.execute(_CUT, this).scalar()
+    return apart
 
 
-_CUT = sa.select(schema.cuts.c.at).where(
+_CUT = sa.select(schema.cuts.c.apart).where(
     schema.cuts.c.pair == sa.bindparam("of"),
     schema.cuts.c.kind == sa.bindparam("what"),
     schema.cuts.c.left == sa.bindparam("at_left"),
@@ -344,7 +347,7 @@ def _make_link(work: Work, pair: Pair, end: End, row: RecordRow, other: str, how
 
 
 def _complete(work: Work, link: LinkRow, end: End, row: RecordRow) -> None:
-    """What was to be created shows itself: if our call is out it is ours, else somebody was faster; never made twice."""
+    """What was to be created shows itself: if our call is out it is ours, else somebody was faster."""
     intent = creation_of(work, link)
     setattr(link, end, row.id)
     work.tx.put_link(link)
@@ -380,9 +383,10 @@ def _may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
         if terms.creates is None or _bears(pair, end):
             return False  # comes with its application
         return _has_linked_application(work, pair, end, row)
-    if kind is Kind.APPLICATION and _bears(pair, end) and not pair.flows_to(Kind.CANDIDATE, end.other):
-        if _across(work, pair, end, Kind.CANDIDATE, row.candidate) is None:
-            return False  # its create would make the person, and people do not flow that way
+    makes_person = kind is Kind.APPLICATION and _bears(pair, end)
+    if makes_person and not pair.flows_to(Kind.CANDIDATE, end.other):
+        makes_person = _across(work, pair, end, Kind.CANDIDATE, row.candidate) is None
+        return not makes_person and terms.creates is not None and _in_scope(work, pair, end, row)
     return terms.creates is not None and _in_scope(work, pair, end, row)
 
 
@@ -498,21 +502,13 @@ def _fill(
     draft: Draft = {}
     holds: dict[str, tuple[str, str]] = {}
     unread = False
-    for name in sorted(bears):
-        told = row.seen.get(name)
-        if not told:
-            continue
+    for name in sorted(name for name in bears if row.seen.get(name)):
+        told = row.seen[name]
         known, value = work.value(source.name, kind, row, name)
         if not known:
             unread = True
         elif name in WORDED:
-            ours = source.vocabulary.words[name].ours(str(value))
-            if ours is None:
-                holds[name] = (f"unmapped_{name}", str(value))
-            elif not target.vocabulary.words[name].theirs(ours):
-                holds[name] = (f"no_word_for_{name}", ours)
-            else:
-                draft[name] = (ours, f"={ours}", told, False)
+            _fill_word(source, target, name, str(value), told, draft, holds)
         else:
             draft[name] = (value, told, told, False)
     _fill_names(draft, bears)
@@ -528,6 +524,25 @@ def _fill(
     if unread:
         mark_speakers(work, source, row, "create", Priority.READ)
     return draft, holds, unread
+
+
+def _fill_word(
+    source: Connection,
+    target: Connection,
+    name: str,
+    word: str,
+    told: str,
+    draft: Draft,
+    holds: dict[str, tuple[str, str]],
+) -> None:
+    """A stage or status in our word, or the hold that says why there is none."""
+    ours = source.vocabulary.words[name].ours(word)
+    if ours is None:
+        holds[name] = (f"unmapped_{name}", word)
+    elif not target.vocabulary.words[name].theirs(ours):
+        holds[name] = (f"no_word_for_{name}", ours)
+    else:
+        draft[name] = (ours, f"={ours}", told, False)
 
 
 def _fill_names(draft: Draft, bears: frozenset[str]) -> None:
@@ -974,10 +989,11 @@ def load(work: Work, pair: Pair, kind: Kind, end: End, ids: Iterable[str]) -> No
     across = [id_ for link in links if (id_ := getattr(link, end.other)) is not None]
     other = pair.at(end.other)
     work.tx.load_records(other.name, kind, across)
-    for connection, refs in ((pair.at(end), ids), (other, across)):
+    for connection, people in ((pair.at(end), ids), (other, across)):
+        refs = people
         if connection.is_rows(kind):
-            work.tx.load_people(connection.name, refs)
-            refs = [member.row for person in refs for member in work.tx.members_of(connection.name, person)]
+            work.tx.load_people(connection.name, people)
+            refs = [member.row for person in people for member in work.tx.members_of(connection.name, person)]
         load_intents(work, connection.name, kind, refs)
     load_holds(work, [link.id for link in links])
 

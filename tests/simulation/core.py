@@ -6,6 +6,7 @@ do to it and when, which faults there are and when the process dies. The judges 
 
 import asyncio
 import contextlib
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -52,8 +53,6 @@ def digest(name: str, text: str) -> str:
 
 
 def hash_of(text: str) -> int:
-    import hashlib
-
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -195,8 +194,8 @@ class Simulation:
 
     def act(self) -> None:
         """A person does one thing somewhere."""
-        acts: list[Callable[[], None]] = [self._edit, self._edit, self._move, self._move, self._move, self._aba,
-                                          self._both_sides, self._comment, self._apply_again, self._newcomer]  # fmt: skip
+        often = [self._edit, self._edit, self._move, self._move, self._move]
+        acts = [*often, self._aba, self._both_sides, self._comment, self._apply_again, self._newcomer]
         self.rng.choice(acts)()
 
     def _any(self, kind: Kind, where: MemorySystem | None = None) -> tuple[MemorySystem, Ref] | None:
@@ -544,9 +543,8 @@ def _judge_write(simulation: Simulation, name: str, system: MemorySystem, index:
         if _brought_into_step(simulation, system, last, field_):
             continue
         if not _is_wanted(simulation, system, entry, field_, value, last.at):
-            simulation.violations.append(
-                f"I5 {name} {entry.ref} {field_}: {last.after[field_]} (by a human) became {value} by us, no later edit says so"
-            )
+            told = f"{last.after[field_]} (by a human) became {value} by us, no later edit says so"
+            simulation.violations.append(f"I5 {name} {entry.ref} {field_}: {told}")
 
 
 def system_value_before(entry: Any, name: str) -> Any:
@@ -596,7 +594,7 @@ def _brought_into_step(simulation: Simulation, system: MemorySystem, last: Any, 
 
 
 def _is_wanted(simulation: Simulation, system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:
-    """Whether some human said this value after ``since`` about the same person or application, or at its first sight."""
+    """Whether some human said this value after ``since`` about the same thing."""
     kind = Kind.CANDIDATE if name in ("name", "phone") else entry.ref.kind
     if entry.ref not in system.things:
         return True
@@ -628,5 +626,3 @@ def play(seed: int, options: Options | None = None) -> Simulation:
         lines = [f"seed {seed}: {simulation.violations[0]}", *simulation.violations[1:6], *map(str, log)]
         raise AssertionError("\n".join(lines))
     return simulation
-
-

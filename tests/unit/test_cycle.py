@@ -141,12 +141,6 @@ def test_a_phone_from_the_spoke_reaches_every_row(small):
     assert phones_of(world, "rows") == {NEW}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 1: no 'move of theirs undone': the write that was planned for the other row goes out after the "
-    "correction was taken back, and comes back from there as if somebody had typed it",
-)
 def test_a_correction_that_is_taken_back_before_it_was_written_stays_taken_back(quick):
     world = quick("rows", "plain", poll_s=20.0)
     ids = [ann(world), ann(world, title="Cook")]
@@ -346,11 +340,6 @@ def test_bulk_work_gets_every_tenth_turn(quick):
     assert pages == [9, 19]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="cycle: 'In each lane: look-ups after lost answers, then writes'; the agenda has the forty most urgent only",
-)
 def test_a_look_up_does_not_wait_behind_forty_writes(quick):
     world = quick("rows", "plain")
     world.known(rows=(job("h1"),))
@@ -583,12 +572,6 @@ def test_a_walk_goes_on_at_its_token_after_a_restart(small):
     assert len(world.select(schema.records)) == 20
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, Budgets: 'poll is a sweep, stretched so that bulk reads take at most half the budget': the "
-    "interval is reckoned from a walk's pages, of which those before a restart are forgotten",
-)
 def test_a_walk_counts_its_pages_across_a_restart(quick):
     world = quick("rows", "plain")
     many_jobs(world, 20)
@@ -705,12 +688,6 @@ def test_a_side_that_was_really_emptied_is_believed_on_demand(crowd):
     assert counts(world, "plain")["application"] == 6, "nothing is ever deleted"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3: an unchanged page stands for its records; rows that the last poll told again have left "
-    "their page, so a quiet account whose rows are all of one minute looks emptied at the next sweep",
-)
 def test_a_quiet_account_is_not_taken_for_an_emptied_one(quick):
     world = quick("rows", "plain", overlap_s=120.0, sweep_s=200.0)
     for number in range(4):

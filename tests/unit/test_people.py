@@ -18,11 +18,6 @@ from tests.unit.small_world import (
     row,
 )
 
-STALE = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3, Level: the write that was planned for a row stays though the row tells it by now",
-)
 OLD, NEW, OTHER = "+12025550100", "+12025550199", "+12025550177"
 
 
@@ -82,11 +77,6 @@ def test_two_rows_whose_mails_become_equal_later_stay_two_people(small):
     assert {member.row: member.person for member in world.select(schema.members)} == {"1": "1", "2": "2"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, People: 'A person's ref … is the numerically lowest row id at first sight, stored'",
-)
 def test_a_persons_ref_is_the_lowest_of_her_rows_though_the_list_tells_the_newest_first(small):
     world = small("rows", "plain")
     world.told("rows", job("h1"), job("h2", "Cook"))
@@ -192,7 +182,6 @@ def test_each_row_gets_the_phone_though_the_first_row_is_written_first(world):
     assert world.agrees(CANDIDATE, "phone")
 
 
-@STALE
 def test_once_all_rows_tell_the_same_nothing_is_left_to_do(world):
     world.told("rows", *row("2", "h2", phone=NEW, created_at=START + 1))
     world.told("rows", *row("1", "h1", phone=NEW))
@@ -200,7 +189,6 @@ def test_once_all_rows_tell_the_same_nothing_is_left_to_do(world):
     assert (world.intents(), world.holds()) == ([], set())
 
 
-@STALE
 def test_a_row_that_somebody_put_right_by_hand_is_not_written(world):
     world.told("rows", *row("2", "h2", phone=NEW, created_at=START + 1))
     intent = world.intent("rows")
@@ -214,11 +202,6 @@ def test_two_corrections_of_one_row_one_after_the_other_are_one_write_of_the_las
     assert world.updates() == {("rows", "1", (("phone", OTHER),)), ("plain", "q1", (("phone", OTHER),))}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="reliability I5: 'Echo never reverts'; the write that was planned from the taken back value goes out",
-)
 def test_a_correction_and_its_taking_back_write_nothing(world):
     world.told("rows", *row("2", "h2", phone=NEW, created_at=START + 1))
     world.told("rows", *row("2", "h2", phone=OLD, created_at=START + 1))
@@ -241,19 +224,11 @@ def test_two_rows_changed_unlike_each_other_are_held(world):
     assert not [w for w in world.updates() if w[0] == "rows"], "neither row is written over the other"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, People: 'two that differ unlike each other are a conflict', but one is written on",
-)
 def test_a_conflict_of_two_rows_is_not_written_to_the_other_system(world):
     change_both(world)
     assert world.updates() == set()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="reliability 4.5: 'Equal again by human hand -> closes itself'"
-)
 def test_rows_that_are_made_equal_by_hand_end_their_conflict(world):
     change_both(world)
     world.told("rows", *row("1", "h1", phone=OTHER))
@@ -262,7 +237,6 @@ def test_rows_that_are_made_equal_by_hand_end_their_conflict(world):
     assert world.row("rows", CANDIDATE, "1").seen["phone"] == phone(OTHER)
 
 
-@STALE
 def test_the_same_correction_on_both_rows_is_no_conflict(world):
     world.told("rows", *row("1", "h1", phone=NEW), *row("2", "h2", phone=NEW, created_at=START + 1))
     assert world.updates() == {("plain", "q1", (("phone", NEW),))}
@@ -286,11 +260,6 @@ def test_an_anonymised_row_is_never_written_and_says_nothing(world):
     assert {(c, ref) for c, ref, _ in world.updates()} == {("rows", "2")}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, People: 'anonymized rows write nothing and open an erasure task'",
-)
 def test_an_anonymised_row_opens_an_erasure_task(world):
     blank = row("1", "h1", name="Anonymized", email=None, phone=None, traits=frozenset({"anonymized"}))
     world.told("rows", *blank)

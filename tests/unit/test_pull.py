@@ -73,11 +73,6 @@ def test_the_servers_clock_of_the_first_answer_counts_not_that_of_the_last(world
     assert world.cursor("rows", WALK).cursor == START + 90
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3: 'the server's Date of the walk's first answer'; an unchanged first page passes without its Date",
-)
 def test_the_servers_clock_of_the_first_answer_counts_though_that_page_was_unchanged(world):
     """Changed while page one was behind us and page two before us: the next poll must begin before that."""
     walked(world, changed_at(10.0, "1"), changed_at(20.0, "2", email="b@x.test"), served_at=START + 90)
@@ -188,8 +183,11 @@ def test_an_unchanged_page_is_passed_unread_and_writes_one_row(world):
     world.begin("rows", WALK)
 
     def again():
-        assert world.listed("rows", WALK, HUB[1:]) is True
+        assert world.listed("rows", WALK, HUB[1:], served_at=START + 90) is True
 
+    page, *cursor = statements(world, again)
+    assert page.startswith("UPDATE pages")
+    assert [what.split()[1] for what in cursor] == ["cursors"], "of the first page the server's time is kept as well"
     assert len(statements(world, again)) == 1
 
 
@@ -233,21 +231,11 @@ def test_a_page_of_a_record_that_awaits_its_parent_is_read_again(small):
 # --- absence --------------------------------------------------------------------------------------------------------
 
 
-ON_A_TOLD_PAGE = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, Complete: 'Only a proven sweep lets an absence count'; none counts where the page that the "
-    "record stood on is told, changed: the page stands for the record that it does not hold any more",
-)
-
-
-@ON_A_TOLD_PAGE
 def test_what_a_sweep_did_not_tell_is_named(world):
     walked(world, HUB[1:])
     assert walked(world, ()) == [Ref(APPLICATION, "1")]
 
 
-@ON_A_TOLD_PAGE
 def test_one_of_many_that_was_deleted_is_named(world):
     first, second = row("1", "h1"), row("2", "h1", email="b@x.test")
     walked(world, (*first, *second))
@@ -279,12 +267,6 @@ def test_only_the_kinds_of_the_walk_are_missed(world):
     assert walked(world, (job("h2", "Cook"),), walk="jobs") == [Ref(JOB, "h1")]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3: 'an unchanged page … stands for its records' presence', but a poll that tells a row takes it "
-    "off its page: with ten such rows the next sweep says that the side was emptied and stops the connection",
-)
 def test_a_row_that_a_poll_told_is_not_missed_by_the_next_sweep(world):
     """The overlap tells the last rows in every poll; all their pages are unchanged."""
     rows = changed_at(80.0)

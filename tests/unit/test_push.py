@@ -263,12 +263,6 @@ def test_a_late_answer_that_shows_the_write_ends_it(moving):
     assert (moving.intents(), moving.holds()) == ([], set())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3, Confirm: free text has as base 'what the write's own answer, or the GET in the same claim "
-    "after a known did, tells'; a later look's value is taken for the system's spelling though somebody edited it",
-)
 def test_an_edit_found_by_a_later_look_is_somebodys_edit(phoning):
     intent = phoning.intent()
     phoning.send(intent, person("q1"))
@@ -303,11 +297,6 @@ def test_of_two_fields_the_one_that_was_not_taken_is_held_by_name(two_fields):
     assert two_fields.agrees(CANDIDATE, "phone")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 3: 'Confirm is per field': one field that does not show keeps the other from being confirmed",
-)
 def test_of_two_fields_the_one_that_shows_is_confirmed_at_once(two_fields):
     two_fields.confirm(two_fields.intent(), person("q1", phone=NEW))
     assert two_fields.agrees(CANDIDATE, "phone")
@@ -632,11 +621,6 @@ def test_two_people_found_are_one_adopted_and_one_held_never_deleted(small):
     assert {hold.ref for hold in world.holds()} == {"a2", "q2"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, Creating: 'Two records of one identity found by a sweep: hold duplicate', one-way jobs too",
-)
 def test_two_jobs_found_are_one_adopted_and_one_held(making):
     intent = lose_create(making)
     twins = [job(id_, fields={"code": "C7"}, source_id="h1") for id_ in ("p2", "p1")]
@@ -710,12 +694,6 @@ def test_the_sealed_values_are_gone_when_all_is_done(making):
     assert making.select(schema.intents) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="reliability I5, design 3 'Values come from a fresh read': an application's create bears its person's "
-    "values as planned; the new row then speaks as the latest and brings the old phone back",
-)
 def test_a_phone_corrected_while_a_second_application_waits_is_not_brought_back(small):
     world = small("rows", "plain")
     spoke = (*SPOKE, job("p2", "Cook"), application("a2", "p2", "q1"))
@@ -726,6 +704,8 @@ def test_a_phone_corrected_while_a_second_application_waits_is_not_brought_back(
     (update,) = [intent for intent in world.intents() if intent.ref == "1"]
     world.send(update, *row("1", "h1"))
     world.confirm(update, row("1", "h1", phone=NEW)[0])
+    assert world.send(world.intent(call=CREATE), word="New") is None, "it bears what she has no more"
+    world.told("plain", application("a2", "p2", "q1"), person("q1", phone=NEW))
     birth = world.intent(call=CREATE)
     order = world.send(birth, word="New")
     born = row("2", "h2", phone=order.draft.person["phone"], created_at=world.clock.now())

@@ -12,7 +12,7 @@ from syncd.model import Kind
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def helped(*words: str) -> str:
@@ -26,7 +26,7 @@ def test_the_commands_are_the_programs_own_help():
     assert block.strip() == helped()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))))
 def test_a_make_target_exists(target):
     assert target in TARGETS
 
@@ -53,4 +53,4 @@ def test_the_pair_of_the_readme_is_in_the_example():
     block = README.split("[pairs.screening]")[1].split("```")[0]
     for line in block.strip().splitlines():
         key = line.split("=")[0].strip()
-        assert re.search(rf"^{key} = ", example.split("[pairs.screening]")[1], re.M), key
+        assert re.search(rf"^{key} = ", example.split("[pairs.screening]")[1], re.MULTILINE), key

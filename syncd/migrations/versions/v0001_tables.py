@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("left", sa.String(), nullable=False),
         sa.Column("right", sa.String(), nullable=False),
+        sa.Column("apart", sa.Boolean(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("pair", "kind", "left", "right"),
     )
