@@ -6,6 +6,7 @@ every tenth turn. ``drive`` is the same code in the daemon, in a backfill, in th
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -21,7 +22,7 @@ from syncd.connector import Connector
 from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
 from syncd.facts import Walk
 from syncd.limits import Priority
-from syncd.model import Cursor, Kind, Page, Ref
+from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
 from syncd.settle import CREATE, Work, mark, unsealed
 from syncd.setup import Connection, World
@@ -397,12 +398,15 @@ class Engine:
         asked_at = self.clock.now()
         with lane.road.calling(priority):
             try:
-                records = await lane.connector.get(ref)
+                answers = {ref: await lane.connector.get(ref)}
             except Rejected as error:
                 await self.store.run(pull.unmark, lane.connection.name, ref, asked_at)
                 log.warning("A record cannot be read.", action="unreadable", ref=str(ref), why=str(error))
                 return
-        await self.do(pull.absorb_answer, lane.connection, ref, records, asked_at=asked_at)
+            for other in await self.do(read_together, lane.connection, ref):
+                with contextlib.suppress(Rejected):  # its own turn tells that
+                    answers[other] = await lane.connector.get(other)
+        await self.do(take_answers, lane.connection, answers, asked_at=asked_at)
 
     # walks
 
@@ -410,11 +414,20 @@ class Engine:
         """Source lists wait while the targets have a poll's worth of writes before them."""
         if not lane.is_open(Priority.BULK, self.clock.now()) or agenda.backlog >= self.backlog:
             return False
-        for walk in self.world.walks_of(lane.connection.name):
+        for walk in self._in_turn(lane, agenda):
             if await self._is_walking(lane, walk, agenda.cursors.get(walk.name)):
                 await self._guarded(lane, Priority.BULK, None, self._next_page(lane, walk))
                 return True
         return False
+
+    def _in_turn(self, lane: Lane, agenda: "Agenda") -> list[Walk]:
+        """The walks, the longest due first: one that is due again at once must not keep the others from their turn."""
+
+        def due(walk: Walk) -> float:
+            cursor = agenda.cursors.get(walk.name)
+            return float(cursor["poll_due"]) if cursor else 0.0
+
+        return sorted(self.world.walks_of(lane.connection.name), key=due)
 
     async def _is_walking(self, lane: Lane, walk: Walk, cursor: Mapping[str, Any] | None) -> bool:
         if walk.name in lane.walking:
@@ -544,6 +557,28 @@ def take_in(
         return None, []
     emptied = finish_walk(work, connection, walk, end)
     return emptied, refuse_large(work, end.large) if end.large is not None else []
+
+
+def read_together(work: Work, connection: Connection, ref: Ref) -> list[Ref]:
+    """The rows that are marked too and speak for the same person: what is wanted of her may need them all in hand."""
+    member = work.tx.member(connection.name, ref.id) if connection.is_rows(ref.kind) else None
+    person = work.tx.record(connection.name, ref.kind, member.person) if member else None
+    speakers = set(person.speakers.values()) - {ref.id} if person and person.speakers else set()
+    if not speakers:
+        return []
+    where = (_marks.connection == connection.name, _marks.kind == ref.kind.value, _marks.ref.in_(sorted(speakers)))
+    found = work.sql.execute(sa.select(_marks.ref).where(*where).order_by(_marks.ref)).scalars()
+    return [Ref(ref.kind, id_) for id_ in found]
+
+
+def take_answers(
+    work: Work, connection: Connection, answers: Mapping[Ref, tuple[Record, ...]], *, asked_at: float
+) -> None:
+    """Take in what several gets told, all of it in hand before anything is decided about one."""
+    if len(answers) > 1:
+        pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.GET)
+    for ref, records in answers.items():
+        pull.absorb_answer(work, connection, ref, records, asked_at=asked_at)
 
 
 def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:
