@@ -71,6 +71,7 @@ class AdvisoryLock:
     def release(self) -> None:
         """Close the connection, and the lock with it."""
         if self._connection is not None:
+            self._connection.invalidate()  # the lock lives as long as the session, and a pool would keep that
             self._connection.close()
             self._connection = None
 

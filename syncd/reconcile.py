@@ -136,8 +136,7 @@ def _first(name: str, left: Side, right: Side, owner: End | None, rule: str) -> 
 
 
 def _both(name: str, left: Side, right: Side, owner: End | None, rule: str) -> Verdict:
-    one_way = left.writable != right.writable
-    if name == "stage" and owner is None and not one_way and (left.terminal or right.terminal):
+    if name == "stage" and owner is None and (left.terminal or right.terminal):
         return Verdict(Do.HOLD, reason="terminal_conflict")
     return _choose(name, left, right, owner, rule)
 
@@ -154,7 +153,15 @@ def _choose(name: str, left: Side, right: Side, owner: End | None, rule: str) ->
         source = ruled
     else:
         return Verdict(Do.HOLD, reason="conflict")
-    return _write(name, source, left, right) if source is End.LEFT else _write(name, source, right, left)
+    return _settled(_write(name, source, left, right) if source is End.LEFT else _write(name, source, right, left))
+
+
+def _settled(verdict: Verdict) -> Verdict:
+    """Of two ends that both say something, what cannot be written is left as it is.
+
+    Both bases move, or the loser's value would be the only change left and undo the winner's.
+    """
+    return Verdict(Do.DRIFT, reason=verdict.reason) if verdict.do is Do.DRIFT else verdict
 
 
 def _ruled(left: Side, right: Side, rule: str) -> End | None:
@@ -176,13 +183,21 @@ def _write(name: str, source: End, changed: Side, target: Side) -> Verdict:
     if not changed.now and not target.may_empty:
         return Verdict(Do.DRIFT, source, "may_not_be_empty")
     if name in WORDED and changed.now:
-        if changed.meaning is None:
+        if changed.meaning is None or (target.now and target.meaning is None):
             return Verdict(Do.HOLD, reason=f"unmapped_{name}")
         if target.words is None or not target.words.theirs(changed.meaning):
             return Verdict(Do.HOLD, reason=f"no_word_for_{name}")
     if name == "stage" and target.terminal and not target.reopens:
         return Verdict(Do.HOLD, reason="cannot_reopen")
     return Verdict(Do.WRITE, source)
+
+
+def _decided(name: str, chosen: End, left: Side, right: Side) -> Verdict:
+    """Carry out what a person took; against the direction of a pair it is only accepted as it is."""
+    source, target = (left, right) if chosen is End.LEFT else (right, left)
+    if not target.writable:
+        return Verdict(Do.DRIFT, reason="accepted")
+    return _settled(_write(name, chosen, source, target))
 
 
 def merge(
@@ -202,8 +217,7 @@ def merge(
     for name, (left, right) in fields.items():
         chosen = decided.get(name)
         if chosen is not None and not agree(name, left, right):
-            pair = (left, right) if chosen is End.LEFT else (right, left)
-            verdict = _write(name, chosen, *pair)
+            verdict = _decided(name, chosen, left, right)
         elif name in contested and not agree(name, left, right):
             verdict = Verdict(Do.HOLD, reason=contested[name])
         else:

@@ -148,6 +148,7 @@ links = Table(
     Column("made_at", Float, nullable=False),
     UniqueConstraint("pair", "kind", "left"),
     UniqueConstraint("pair", "kind", "right"),
+    sqlite_autoincrement=True,  # a number is never given twice: people and the journal remember it
 )
 
 # Two records that a person has said are not the same; they are not linked again by themselves. ``apart``: nor is one
@@ -212,6 +213,7 @@ holds = Table(
     Column("opened_at", Float, nullable=False),
     Index("holds_by_ref", "connection", "kind", "ref"),
     Index("holds_by_link", "link"),
+    sqlite_autoincrement=True,
 )
 
 # Records that are to be read again by id. ``priority``: as of the calls (syncd.limits).
@@ -252,6 +254,7 @@ journal = Table(
     Column("detail", Text, nullable=False, default=""),
     Index("journal_by_ref", "connection", "kind", "ref"),
     Index("journal_by_link", "link"),
+    sqlite_autoincrement=True,
 )
 
 runs = Table(

@@ -340,7 +340,9 @@ def _make_link(work: Work, pair: Pair, end: End, row: RecordRow, other: str, how
     else:
         ends = {end.value: row.id, end.other.value: other}
         link = work.tx.new_link(pair.name, Kind(row.kind), how, ends["left"], ends["right"])
-    hold_record(work, pair, row, {})
+    across = work.tx.record(pair.at(end.other).name, Kind(row.kind), other)
+    for one in (row, *([across] if across is not None else [])):
+        hold_record(work, pair, one, {})
     note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail=how)
     settle_children(work, pair, link)
     return link

@@ -222,22 +222,11 @@ def test_a_named_owner_does_not_decide_about_a_terminal_stage_at_first_sight():
     assert judged(hub("Onsite"), spoke("lost"), "stage", owner=LEFT) == hold("terminal_differs")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5: 'Both changed and one terminal (hired, rejected, withdrawn): hold unless an owner is named', "
-    "which makes no exception for one-way pairs",
-)
 def test_a_rejection_at_the_target_of_a_one_way_pair_is_not_overwritten_by_a_move_at_the_same_time():
     left = hub("Onsite", "Applied", writable=False)
     assert judged(left, spoke("lost", "new"), "stage") == hold("terminal_conflict")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5: 'An unmapped stage holds the record; nothing falls to a default'",
-)
 @pytest.mark.parametrize(
     ("left", "right"),
     [
@@ -327,11 +316,6 @@ def test_even_a_decision_does_not_reopen_where_the_system_cannot():
     assert merged(fields, decided={"stage": LEFT}) == {"stage": hold("cannot_reopen")}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5: 'write … if the pair carries it that way'; a decision writes against the direction",
-)
 def test_a_decision_is_not_written_against_the_direction():
     """Taking the right side's name in a pair that never writes to the left: the difference is accepted, not written."""
     fields = {"name": (side("a", writable=False), side("b"))}
@@ -426,12 +410,6 @@ def test_law_settles_what_was_carried_out_leaves_nothing_to_do(case):
     assert settles(case), case
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5: 'Laws to test: … settles', and 'the field's owner wins': where the winner's value is empty and "
-    "the other end may not be, only the winner's base moves, and the next merge writes the loser's value over it",
-)
 @thoroughly
 @example(("phone", side(EMPTY, "a"), side("b", "a", may_empty=False), LEFT, "hold"))
 @given(cases())
@@ -439,9 +417,6 @@ def test_law_settles_with_empty_values(case):
     assert settles(case), case
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="as the law above: the owner's deletion is undone by the loser's value"
-)
 def test_an_owners_deletion_that_cannot_be_carried_is_not_undone():
     left, right = side(EMPTY, "a"), side("b", "a", may_empty=False)
     first = judged(left, right, owner=LEFT)

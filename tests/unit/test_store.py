@@ -432,10 +432,7 @@ def test_a_second_owner_is_refused_while_there_is_one(owners):
     first.release()
 
 
-def test_an_owner_that_lets_go_leaves_the_store_to_the_next(owners, store_url, request):
-    if store_url.startswith("postgresql"):
-        why = "AdvisoryLock.release: 'Close the connection, and the lock with it', but the pool keeps the session open"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=why))
+def test_an_owner_that_lets_go_leaves_the_store_to_the_next(owners):
     first, second = owners
     assert first.take()
     first.release()

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("agreed_at", sa.Float(), nullable=True),
         sa.Column("opened_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("holds_by_link", "holds", ["link"], unique=False)
     op.create_index("holds_by_ref", "holds", ["connection", "kind", "ref"], unique=False)
@@ -104,6 +105,7 @@ def upgrade() -> None:
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("journal_by_link", "journal", ["link"], unique=False)
     op.create_index("journal_by_ref", "journal", ["connection", "kind", "ref"], unique=False)
@@ -122,6 +124,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("pair", "kind", "left"),
         sa.UniqueConstraint("pair", "kind", "right"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "marks",
