@@ -52,12 +52,16 @@ class Road(Protocol):
 
 @dataclass
 class Walking:
-    """A walk under way in this process: its pages, and where the next one stands."""
+    """A walk under way in this process: its pages, and where the next one stands.
+
+    ``passed``: where the last pages stood that were unchanged; they are written down a few together.
+    """
 
     pages: AsyncIterator[Page]
     position: str
     since: float | None
     started_at: float
+    passed: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -469,7 +473,9 @@ class Engine:
             await self._broken_off(lane, walk, error)
             return
         end = self._end_of(lane, walking) if page.next is None else None
-        emptied, large = await self.do(take_in, lane.connection, walk, walking, page, end)
+        passed = [*walking.passed]
+        emptied, large = await self.do(take_in, lane.connection, walk, walking, page, passed, end)
+        walking.passed = passed
         self.tell("page", connection=lane.connection.name, walk=walk.name)
         if page.next is None:
             self._walked(lane, walk, emptied, large)
@@ -549,12 +555,13 @@ class End:
 
 
 def take_in(
-    work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, end: End | None
+    work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, passed: list[str], end: End | None
 ) -> tuple[str | None, list[str]]:
     """One page of a walk in one transaction, and with the last page its end; (emptied connection, too large pairs)."""
-    pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since)
+    pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
     if end is None:
         return None, []
+    pull.keep_passed(work, connection.name, walk.name, passed)
     emptied = finish_walk(work, connection, walk, end)
     return emptied, refuse_large(work, end.large) if end.large is not None else []
 

@@ -21,6 +21,7 @@ from syncd.setup import Connection
 from syncd.store import upsert
 
 LIST, GET = "list", "get"
+PASSED_TOGETHER = 20  # unchanged pages in one commit: a commit takes as long as fetching a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,16 +266,33 @@ def _folded(work: Work, name: str, value: Value) -> str | None:
 
 
 def absorb_page(
-    work: Work, connection: Connection, walk: Walk, position: str, page: Page, *, since: float | None
+    work: Work,
+    connection: Connection,
+    walk: Walk,
+    position: str,
+    page: Page,
+    *,
+    since: float | None,
+    passed: list[str] | None = None,
 ) -> bool:
-    """Take in one page of a walk; tells whether it was unchanged and settled, and so passed at once."""
+    """Take in one page of a walk; tells whether it was unchanged and settled, and so passed at once.
+
+    ``passed``: positions of unchanged pages, this one added, that are to be written down with the next page that
+    writes anything, or with many of them. A stop forgets them, and the walk goes on behind the last page that wrote.
+    """
     cursor = cursor_of(work.sql, connection.name, walk.name)
     no: int = cursor["walk_no"]
     stamp = f"{work.world.stamp}{'?' if work.learning else ''}"
-    if since is None and _is_unchanged(work, connection.name, walk.name, position, page, no, stamp):
-        if walk.since and cursor["first_served_at"] is None:
+    together = [] if passed is None else passed
+    if since is None and _is_unchanged(work, connection.name, walk.name, position, page, stamp):
+        together.append(position)
+        begins = bool(walk.since) and cursor["first_served_at"] is None
+        if passed is None or begins or len(together) >= PASSED_TOGETHER:
+            keep_passed(work, connection.name, walk.name, together)
+        if begins:
             _advance(work, cursor, page, [])
         return True
+    keep_passed(work, connection.name, walk.name, together)
     records = [r for r in page.records if since is None or r.updated_at is None or r.updated_at >= since]
     if since is None:
         _free_page(work, connection.name, walk.name, position)
@@ -286,9 +304,17 @@ def absorb_page(
     return False
 
 
-def _is_unchanged(work: Work, connection: str, walk: str, position: str, page: Page, walk_no: int, stamp: str) -> bool:
+def _is_unchanged(work: Work, connection: str, walk: str, position: str, page: Page, stamp: str) -> bool:
     where = {"of": connection, "list": walk, "at": position, "told": page.digest, "stamp": stamp}
-    return work.sql.execute(_PASS, {**where, "no": walk_no}).rowcount == 1
+    return work.sql.execute(_SAME, where).first() is not None
+
+
+def keep_passed(work: Work, connection: str, walk: str, passed: list[str]) -> None:
+    """Write down that these pages were told, unchanged, in the walk that is under way; none is left to be."""
+    if passed:
+        no = cursor_of(work.sql, connection, walk)["walk_no"]
+        work.sql.execute(_PASS, [{"of": connection, "list": walk, "at": at, "no": no} for at in passed])
+        passed.clear()
 
 
 def _free_page(work: Work, connection: str, walk: str, position: str) -> None:
@@ -304,7 +330,8 @@ _THIS_PAGE = (
     _pages.position == sa.bindparam("at"),
 )
 _AS_BEFORE = (_pages.digest == sa.bindparam("told"), _pages.settled == sa.bindparam("stamp"))
-_PASS = sa.update(schema.pages).where(*_THIS_PAGE, *_AS_BEFORE).values(walk_no=sa.bindparam("no"))
+_SAME = sa.select(_pages.walk_no).where(*_THIS_PAGE, *_AS_BEFORE)
+_PASS = sa.update(schema.pages).where(*_THIS_PAGE).values(walk_no=sa.bindparam("no"))
 _FREE = sa.delete(schema.pages).where(*_THIS_PAGE)
 _THIS_WALK = (_cursors.connection == sa.bindparam("of"), _cursors.walk == sa.bindparam("list"))
 _CURSOR = sa.select(schema.cursors).where(*_THIS_WALK)
