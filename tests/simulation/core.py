@@ -114,7 +114,7 @@ class Simulation:
         self.crashing = False
         self.violations: list[str] = []
         self.faults = self._draw_faults()
-        self.one_way = self.rng.random() < 0.2
+        self.one_way = self.rng.random() < 0.2 and not self.options.small
         self.world = self._world()
         self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
         schema.metadata.create_all(self.store.engine)
