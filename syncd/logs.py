@@ -7,6 +7,7 @@ without source, locals and, unless it is ours, without its message, which may qu
 """
 
 import base64
+import contextlib
 import json
 import logging
 import re
@@ -87,8 +88,10 @@ class _Handler(logging.StreamHandler[TextIO]):
         return super().format(record).encode(encoding, "backslashreplace").decode(encoding)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        # The standard one prints the record's arguments as they are.
-        self.stream.write(f"A line of {record.name} at {record.module}:{record.lineno} could not be written.\n")
+        # The standard one prints the record's arguments as they are. Where nobody can read any more (a closed pipe, a
+        # full disk), there is nothing left to tell, and no work may die of it.
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(f"A line of {record.name} at {record.module}:{record.lineno} could not be written.\n")
 
 
 # --- from an event to a line ----------------------------------------------------------------------------------------

@@ -153,12 +153,29 @@ def _among(table: sa.Table, name: str) -> sa.ColumnElement[bool]:
 # Made once: building a statement costs more than running it.
 _ALL_RECORDS = _select(schema.records, RecordRow)
 _RECORDS = _ALL_RECORDS.where(*_where(schema.records, "connection", "kind"), _among(schema.records, "id"))
+# No index has both a parent and the kind: were the kind compared as it is, SQLite would read all records of the kind.
+_KINDS = dict.fromkeys(("key", "title_key", "source_id"), schema.records.c.kind) | dict.fromkeys(
+    ("job", "candidate"), schema.records.c.kind.concat("")
+)
 _ALIKE = {
     name: _ALL_RECORDS.where(
-        *_where(schema.records, "connection", "kind"), _among(schema.records, name), sa.not_(schema.records.c.gone)
+        *_where(schema.records, "connection"),
+        kind == sa.bindparam("kind"),
+        _among(schema.records, name),
+        sa.not_(schema.records.c.gone),
     )
-    for name in ("key", "title_key", "source_id", "job", "candidate")
+    for name, kind in _KINDS.items()
 }
+_ANY_RECORD = (
+    sa.select(schema.records.c.id)
+    .where(schema.records.c.connection == sa.bindparam("of"), schema.records.c.kind == sa.bindparam("kind"))
+    .limit(1)
+)
+_ANY_LINK = (
+    sa.select(schema.links.c.id)
+    .where(schema.links.c.pair == sa.bindparam("of"), schema.links.c.kind == sa.bindparam("kind"))
+    .limit(1)
+)
 _ALL_MEMBERS = _select(schema.members, MemberRow)
 _MEMBERS = _ALL_MEMBERS.where(*_where(schema.members, "connection"), _among(schema.members, "row"))
 _OF_PEOPLE = _ALL_MEMBERS.where(*_where(schema.members, "connection"), _among(schema.members, "person"))
@@ -192,6 +209,7 @@ class Tx:
         self._alike: dict[tuple[str, str, str, str], dict[str, None]] = {}
         self._alike_loaded: set[tuple[str, str, str, str]] = set()
         self._unindexed: dict[tuple[str, str, str], RecordRow] = {}
+        self._any: dict[tuple[sa.Select[Any], str, str], bool] = {}
         self._dirty: dict[tuple[str, ...], Any] = {}
         self._dirty_links: set[int] = set()
 
@@ -199,10 +217,10 @@ class Tx:
 
     def load_records(self, connection: str, kind: Kind, ids: Iterable[str]) -> None:
         """Read many records at once."""
-        wanted = [id_ for id_ in dict.fromkeys(ids) if (connection, kind.value, id_) not in self._records]
+        wanted = [id_ for id_ in dict.fromkeys(ids) if (connection, kind, id_) not in self._records]
         for id_ in wanted:
-            self._records[connection, kind.value, id_] = None
-        for chunk in _chunks(wanted):
+            self._records[connection, kind, id_] = None
+        for chunk in _chunks(wanted) if wanted and self._has_any(_ANY_RECORD, connection, kind) else ():
             self._keep(_RECORDS, {"connection": connection, "kind": kind.value, "ids": chunk})
 
     def _keep(self, statement: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[RecordRow]:
@@ -214,9 +232,16 @@ class Tx:
             kept.append(row)
         return kept
 
+    def _has_any(self, statement: sa.Select[Any], of: str, kind: Kind) -> bool:
+        """Whether the database holds anything of the kind: before a first sync there is nothing to be looked up."""
+        key = (statement, of, kind)
+        if key not in self._any:
+            self._any[key] = self.sql.execute(statement, {"of": of, "kind": kind.value}).first() is not None
+        return self._any[key]
+
     def record(self, connection: str, kind: Kind, id_: str) -> RecordRow | None:
         """One record."""
-        key = (connection, kind.value, id_)
+        key = (connection, kind, id_)
         if key not in self._records:
             self.load_records(connection, kind, [id_])
         return self._records[key]
@@ -238,9 +263,9 @@ class Tx:
     def load_alike(self, connection: str, kind: Kind, name: str, values: Iterable[str | None]) -> None:
         """Read at once all records that bear one of many values in a column: key, title_key, source_id, a parent."""
         asked = [value for value in dict.fromkeys(values) if value]
-        wanted = [value for value in asked if (connection, kind.value, name, value) not in self._alike_loaded]
-        for chunk in _chunks(wanted):
-            self._alike_loaded.update((connection, kind.value, name, value) for value in chunk)
+        wanted = [value for value in asked if (connection, kind, name, value) not in self._alike_loaded]
+        self._alike_loaded.update((connection, kind, name, value) for value in wanted)
+        for chunk in _chunks(wanted) if wanted and self._has_any(_ANY_RECORD, connection, kind) else ():
             for row in self._keep(_ALIKE[name], {"connection": connection, "kind": kind.value, "ids": chunk}):
                 self._index_record(row)
 
@@ -248,7 +273,7 @@ class Tx:
         """The records that bear a value in a column, in the order of their ids; gone ones do not count."""
         if not value:
             return []
-        key = (connection, kind.value, name, value)
+        key = (connection, kind, name, value)
         if key not in self._alike_loaded:
             self.load_alike(connection, kind, name, [value])
         for row in self._unindexed.values():
@@ -318,10 +343,10 @@ class Tx:
 
     def load_links(self, pair: str, kind: Kind, end: str, ids: Iterable[str]) -> None:
         """Read the links of many records at once."""
-        wanted = [id_ for id_ in dict.fromkeys(ids) if (pair, kind.value, end, id_) not in self._by_end]
+        wanted = [id_ for id_ in dict.fromkeys(ids) if (pair, kind, end, id_) not in self._by_end]
         for id_ in wanted:
-            self._by_end[pair, kind.value, end, id_] = None
-        for chunk in _chunks(wanted):
+            self._by_end[pair, kind, end, id_] = None
+        for chunk in _chunks(wanted) if wanted and self._has_any(_ANY_LINK, pair, kind) else ():
             values = {"pair": pair, "kind": kind.value, "ids": chunk}
             for found in self.sql.execute(_LINKS[str(end)], values):
                 link = LinkRow(*found)
@@ -335,7 +360,7 @@ class Tx:
 
     def link_at(self, pair: str, kind: Kind, end: str, id_: str) -> LinkRow | None:
         """The link of a record in a pair."""
-        key = (pair, kind.value, end, id_)
+        key = (pair, kind, end, id_)
         if key not in self._by_end:
             self.load_links(pair, kind, end, [id_])
         return self._by_end[key]

@@ -3,13 +3,16 @@
 With CI=true a skipped check is a failed one: what CI does not run, it does not prove.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
+from syncd import logs
 from tests.postgres import PostgresServer, running_server
 
 # The machine is shared and slow at times, so no deadline; the same examples each time, so that a red run is the
@@ -17,6 +20,21 @@ from tests.postgres import PostgresServer, running_server
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("prove", deadline=None, max_examples=5000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+@pytest.fixture(autouse=True)
+def _log_of_the_tests() -> Iterator[None]:
+    """Each test may configure the log; the test run's own comes back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in logs.QUIET}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, was in levels.items():
+        logging.getLogger(name).setLevel(was)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -23,21 +23,6 @@ START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 TOKEN = "0dd/T0ken+for=Acme"
 
 
-@pytest.fixture(autouse=True)
-def _log_of_the_tests():
-    """Each test may configure the log; the test run's own comes back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in logs.QUIET}
-    yield
-    root.handlers[:], root.level = handlers, level
-    for name, was in levels.items():
-        logging.getLogger(name).setLevel(was)
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
 def configured(form="json", *, level="info", secrets=(TOKEN,), stream=None):
     stream = stream or io.StringIO()
     logs.configure(stream, SteppedClock(START, frozen=True), secrets=secrets, level=level, form=form)
