@@ -190,6 +190,12 @@ class MemorySystem:
     def _note(self, by: str, action: str, ref: Ref, before: Fields, after: Fields) -> None:
         self.log.append(Entry(len(self.log), self.clock.now(), by, action, ref, dict(before), dict(after)))
 
+    def lose_reads(self, since: int) -> None:
+        """What was read since this entry of the log never arrived, or was lost with the process that had read it."""
+        self.log[since:] = [
+            replace(entry, action="lost") if entry.action == "read" else entry for entry in self.log[since:]
+        ]
+
     def note_read(self, ref: Ref) -> None:
         """Judges need to know what was read when."""
         self.log.append(Entry(len(self.log), self.clock.now(), "api", "read", ref))
@@ -391,9 +397,11 @@ class MemoryConnector:
             raise RateLimited("too many calls (simulated)", retry_after_s=2.0)
         if fault in ("lost_before", "error_before"):
             raise lost("the answer was lost (simulated)")
+        before = len(self.system.log)
         answer = effect()
         await self.system.clock.sleep_until(self.system.clock.now() + 0.05)
         self.system.crash("after_call")
         if fault is not None:
+            self.system.lose_reads(before)
             raise lost("the answer was lost (simulated)")
         return answer

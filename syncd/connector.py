@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import httpx
@@ -32,15 +33,26 @@ from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
 
 __all__ = [
     "Account",
+    "Batch",
+    "BatchDraft",
+    "BatchFile",
+    "BatchLimits",
+    "BatchState",
+    "Batches",
     "Connector",
     "Connects",
+    "CreditsSpent",
     "Delivery",
     "Facts",
+    "FilesRejected",
     "Finds",
     "KindFacts",
     "Notice",
     "Pipelines",
     "Plugin",
+    "Quota",
+    "ResultPage",
+    "Screened",
     "Walk",
     "Webhooks",
     "ask",
@@ -132,12 +144,14 @@ class Delivery:
 class Notice:
     """What a genuine webhook says: look at these again. ``event_id`` dedupes; None: the body's digest does.
 
-    ``walks`` are lists to be walked where the event names no record.
+    ``walks`` are lists to be walked where the event names no record; ``batches`` are ids of batches whose state is to
+    be asked (see ``Batches``).
     """
 
     refs: tuple[Ref, ...] = ()
     event_id: str | None = None
     walks: tuple[str, ...] = ()
+    batches: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -146,6 +160,205 @@ class Webhooks(Protocol):
 
     def verify(self, delivery: Delivery) -> Notice | None:
         """Judge raw bytes; None: not genuine. Total: a verdict on any bytes and headers, never an error."""
+        ...
+
+
+# --- batches: systems that screen résumés, and cost money -------------------------------------------------------------
+
+
+class BatchState(StrEnum):
+    """Where a batch stands. All but ``PROCESSING`` are final."""
+
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    """One résumé: a name that is unique in its batch, and its bytes, read when they are sent and never kept.
+
+    ``name`` is the application's id with the file's extension; it is all by which a result is joined. ``read`` opens
+    the stream anew at each call. ``size`` in bytes; None: not known. Where it is known for all files the request tells
+    its length, and a stream of another length ends the request with ``Stale``.
+    """
+
+    name: str
+    read: Callable[[], AsyncIterator[bytes]] = field(repr=False)
+    size: int | None = None
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "BatchFile":
+        """A file whose bytes are at hand."""
+
+        async def read() -> AsyncIterator[bytes]:
+            yield content
+
+        return cls(name, read, len(content))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDraft:
+    """What is sent for screening: a job's title and description as plain text, and its files.
+
+    ``webhook_url`` is where the system shall say that the batch is done, where it takes an address per batch.
+    """
+
+    title: str
+    description: str = field(repr=False)
+    files: tuple[BatchFile, ...]
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as one answer tells it. ``files``: how many it holds; ``reason``: why it failed; None: not told.
+
+    Times are seconds since the epoch.
+    """
+
+    id: str
+    state: BatchState
+    title: str | None = None
+    files: int | None = None
+    created_at: float | None = None
+    completed_at: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What the system found out about one file. All text is from elsewhere: plain text, to be shown as text.
+
+    ``id`` names the item there (``move`` and ``report`` take it, and the refs of its records bear it). ``file`` is the
+    name that it was sent under; None: not told, so the result can be joined to nothing. ``score`` is 0 to 100.
+    ``status`` is the item's stage in their word: the first one told is a base, not a change. ``url`` is where a person
+    sees it.
+    """
+
+    id: str
+    file: str | None
+    score: float | None
+    summary: str | None = field(default=None, repr=False)
+    verdict: str | None = field(default=None, repr=False)
+    strengths: tuple[str, ...] = field(default=(), repr=False)
+    weaknesses: tuple[str, ...] = field(default=(), repr=False)
+    status: str | None = None
+    url: str | None = None
+    made_by: str = ""
+    made_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """One page of a batch's results. ``next``: the number of the page behind it; None: the end is proven.
+
+    ``state`` is the batch's as this page tells it: a failed or cancelled batch has no results.
+    """
+
+    results: tuple[Screened, ...]
+    next: int | None
+    state: BatchState
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What a batch may hold, what a file costs, and how long a key protects from being billed again.
+
+    ``bytes`` are those of all files before any encoding. ``description`` is in characters, ``key_s`` in seconds,
+    ``credits`` in the system's credits for one file. ``extensions`` are in lower case, with the dot.
+    """
+
+    files: int
+    bytes: int
+    description: int
+    key_s: float
+    credits: float
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The token's rate limit as the system tells it: calls per window, calls left, and when the window ends."""
+
+    limit: int
+    remaining: int
+    reset_at: float | None = None
+
+
+class FilesRejected(Rejected):
+    """Some files of a batch are refused and so the whole batch was: nothing was made, nothing billed.
+
+    ``reasons``: file name → why, in the system's words as far as they hold nobody's data.
+    """
+
+    def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons: Mapping[str, str] = reasons or {}
+
+
+class CreditsSpent(Rejected):
+    """The account has no credits left for this, or the token may spend no more: a person must pay or allow it."""
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A connector whose system screens résumés by the batch. Each file costs money, once per batch that is made.
+
+    The records of the items are told by ``pull`` and ``get`` like all others; this is how items are born, and what
+    only their batch can do.
+    """
+
+    batch_limits: BatchLimits
+
+    async def submit(self, draft: BatchDraft, key: str) -> Batch:
+        """Send a batch with one request, its files streamed, under an idempotency key that the caller keeps.
+
+        Raises ``FilesRejected``, ``CreditsSpent`` or another ``Rejected`` where nothing was made, ``OutcomeUnknown``
+        where nobody knows: then it may be sent again with the same key and the same bytes within
+        ``batch_limits.key_s`` of the first time, or looked up with ``find_batch``. What a file's ``read`` raises comes
+        through; the request was not complete then, so nothing was made.
+        """
+        ...
+
+    async def find_batch(self, draft: BatchDraft, key: str, since: float) -> tuple[Batch, ...]:
+        """All batches that this draft made under this key since about ``since``, whatever became of the answers."""
+        ...
+
+    async def batch(self, batch: str) -> Batch | None:
+        """Ask where a batch stands; None: there is none."""
+        ...
+
+    def results(self, batch: str, page: int = 1) -> AsyncIterator[ResultPage]:
+        """Read the results from a page on; only a proven last page has ``next`` None.
+
+        Raises ``Unavailable`` while they are not ready, and where the pages contradict each other.
+        """
+        ...
+
+    async def cancel(self, batch: str) -> Batch:
+        """Stop a batch that is being processed; ``Rejected`` where it is over already."""
+        ...
+
+    async def move(self, item: str, status: str) -> Screened | None:
+        """Set an item's status, in their word; what the answer tells of it."""
+        ...
+
+    async def report(self, batch: str, item: str, outcome: str) -> None:
+        """Tell what became of a person: ``hired``, ``rejected`` or ``withdrawn``."""
+        ...
+
+    async def credits(self) -> float:
+        """The credits that are left."""
+        ...
+
+    async def cost(self, files: int) -> float:
+        """The credits that so many files would cost, as the system estimates them; nothing is spent."""
+        ...
+
+    async def quota(self) -> Quota:
+        """Ask for the token's rate limit."""
         ...
 
 

@@ -17,7 +17,7 @@ from syncd.mapping import EMPTY
 from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
-from syncd.sentences import DROP, LINK, NEW, RETRY, TAKE_LEFT, answers
+from syncd.sentences import DROP, LINK, NEW, RETRY, TAKE_LEFT, answers, spelled
 from syncd.settle import (
     CREATE,
     IN_FLIGHT,
@@ -137,10 +137,16 @@ def _accept(work: Work, pair: Pair, link: LinkRow, names: list[str]) -> None:
 
 
 def _forget_conflicts(work: Work, link: LinkRow, names: list[str]) -> None:
-    table = schema.holds.c
-    where = (table.link == link.id, table.intent.is_(None), table.field.in_(names))
-    work.sql.execute(sa.delete(schema.holds).where(*where))
+    for hold in _open_holds(work, link, names):
+        work.sql.execute(sa.delete(schema.holds).where(schema.holds.c.id == hold.id))
     work.holds.pop(link.id, None)
+
+
+def _open_holds(work: Work, link: LinkRow, names: list[str]) -> list[Any]:
+    """A link's open holds about any of these fields."""
+    table = schema.holds.c
+    found = work.sql.execute(sa.select(schema.holds).where(table.link == link.id, table.intent.is_(None)))
+    return [hold for hold in found if set(hold.field.split() or [""]) & set(names)]
 
 
 def _forget_hold(work: Work, hold: dict[str, Any]) -> None:
@@ -160,37 +166,43 @@ def _answer_link(work: Work, pair: Pair, link: LinkRow, hold: dict[str, Any], ch
     if hold["reason"] == "vanished":
         return _read_again(work, pair, link, hold) if choice == RETRY else _let_gone_be(work, pair, link, hold)
     if choice == DROP:
-        name = hold["field"]
-        note(work, hold["connection"], hold["kind"], hold["ref"], "dropped", link=link.id, fields=[name],
+        names = hold["field"].split()
+        note(work, hold["connection"], hold["kind"], hold["ref"], "dropped", link=link.id, fields=names,
              detail=hold["reason"])  # fmt: skip
-        _accept(work, pair, link, [name])
+        _accept(work, pair, link, names)
         return "The difference is left as it is, until one end changes again."
     return _take(work, pair, link, hold, End.LEFT if choice == TAKE_LEFT else End.RIGHT)
 
 
 def _take(work: Work, pair: Pair, link: LinkRow, hold: dict[str, Any], end: End) -> str:
     """Let one end's value go to the other, as long as both ends tell what they told when this was held."""
-    kind, name, target = Kind(link.kind), hold["field"], pair.at(end.other)
-    if not pair.writable(kind, end.other, name):
-        raise Refused(
-            f"the {name} cannot be written at {target.name} in pair {pair.name}; "
-            f"change it there by hand, take the {end.other} side, or drop this"
-        )
-    link.decided = {**(link.decided or {}), name: [end.value, hold["left_digest"], hold["right_digest"]]}
+    kind, names, target = Kind(link.kind), hold["field"].split(), pair.at(end.other)
+    for name in names:
+        if not pair.writable(kind, end.other, name):
+            raise Refused(
+                f"the {name} cannot be written at {target.name} in pair {pair.name}; "
+                f"change it there by hand, take the {end.other} side, or drop this"
+            )
+    seen = zip(names, *(_digests(hold[f"{side_}_digest"], len(names)) for side_ in End), strict=True)
+    link.decided = {**(link.decided or {}), **{name: [end.value, left, right] for name, left, right in seen}}
     work.tx.put_link(link)
-    note(work, hold["connection"], hold["kind"], hold["ref"], "decided", link=link.id, fields=[name], detail=end.value)
+    note(work, hold["connection"], hold["kind"], hold["ref"], "decided", link=link.id, fields=names, detail=end.value)
     pull.remerge(work, pair.left, kind, link.left or "")
-    return _came_of(work, link, hold, f"The {name} of {pair.at(end).name} goes to {target.name}.")
+    return _came_of(work, link, hold, f"The {spelled(hold['field'])} of {pair.at(end).name} goes to {target.name}.")
+
+
+def _digests(kept: str | None, count: int) -> list[str | None]:
+    """What one end told of each field of a hold."""
+    return [kept] if count == 1 else [*(kept or "").split()]
 
 
 def _came_of(work: Work, link: LinkRow, hold: dict[str, Any], otherwise: str) -> str:
     """A decision that could not be carried out is told so."""
-    table = schema.holds.c
-    where = (table.link == link.id, table.field == hold["field"], table.intent.is_(None))
-    still = work.sql.execute(sa.select(table.id, table.reason).where(*where)).first()
+    names = hold["field"].split()
+    still = next(iter(_open_holds(work, link, names)), None)
     if still is None:
         return otherwise
-    link.decided = {name: how for name, how in (link.decided or {}).items() if name != hold["field"]} or None
+    link.decided = {name: how for name, how in (link.decided or {}).items() if name not in names} or None
     work.tx.put_link(link)
     why = "an end has changed since" if still.reason == hold["reason"] else f"it cannot be written ({still.reason})"
     return f"It is still held: {why}. Look at `syncd held` and answer number {still.id}."

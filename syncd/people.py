@@ -48,7 +48,7 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
 def _join(work: Work, connection: Connection, record: Record, told: Digests) -> tuple[RecordRow, bool]:
     """First sight of a row: it joins the person of its e-mail, or is a person of its own."""
     row = record.ref.id
-    person = _known_by_email(work, connection, told.get("email"))
+    person = _known_by_email(work, connection, record, told.get("email"))
     if person is None:
         person = RecordRow(connection.name, Kind.CANDIDATE.value, row, work.tx.now, created_at=record.created_at)
         work.tx.put_record(person)
@@ -64,10 +64,18 @@ def _join(work: Work, connection: Connection, record: Record, told: Digests) -> 
     return person, True
 
 
-def _known_by_email(work: Work, connection: Connection, email: str | None) -> RecordRow | None:
-    if not email:
-        return None
-    return work.tx.person_by_key(connection.name, email)
+def _known_by_email(work: Work, connection: Connection, record: Record, email: str | None) -> RecordRow | None:
+    """The person of an e-mail; one whose rows are all gone only if this is one of them, moved to another job."""
+    living = work.tx.alike(connection.name, Kind.CANDIDATE, "key", email)
+    if living:
+        return living[0]
+    for person in work.tx.alike(connection.name, Kind.CANDIDATE, "key", email, gone=True):
+        rows = work.tx.members_of(connection.name, person.id)
+        if record.created_at is not None and any(row.created_at == record.created_at for row in rows):
+            person.gone = False
+            work.tx.put_record(person)
+            return person
+    return None
 
 
 def _say(work: Work, person: RecordRow, member: MemberRow, name: str, at: float | None = None) -> None:

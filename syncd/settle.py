@@ -17,7 +17,7 @@ from syncd.mapping import EMPTY, NAMES, WORDED, Terms, digest_value, split_name,
 from syncd.matching import Found, How, Likeness
 from syncd.model import Fields, Kind, Value
 from syncd.plan import in_scope, is_recent
-from syncd.reconcile import CONFLICTS, Do, End, Side, Verdict, agree, merge
+from syncd.reconcile import CONFLICTS, Do, End, Side, Verdict, agree, merge, merge_field
 from syncd.rows import IntentRow, LinkRow, RecordRow, as_row
 from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, upsert
@@ -25,6 +25,7 @@ from syncd.store import Tx, upsert
 ROWS = "rows"  # the key of ``intents.wants`` for a write that brings a person's rows together
 IN_FLIGHT = ("sent", "accepted", "unknown")
 UNSENT = ("open", "held")
+DISPUTE = "spokes_disagree"
 CREATE = "create"
 FIRST = {Kind.JOB: 0, Kind.CANDIDATE: 1, Kind.APPLICATION: 2, Kind.SCREENING: 3}
 
@@ -610,7 +611,9 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     for name in _unproven(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides):
         verdicts[name] = Verdict(Do.HOLD, reason=contested[name])
     holds = _carry_out(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides, verdicts)
+    disputed = _disputed(work, link)
     sync_holds(work, pair, link, holds, sides)
+    _release_rivals(work, pair, link, disputed - {name for name, (why, _) in holds.items() if why == DISPUTE})
     _read_what_is_unread(work, pair, {End.LEFT: left, End.RIGHT: right}, sides)
     unread = any(one.unread for both in sides.values() for one in both)
     return not busy and not holds and not unread and not any(v.do is Do.WRITE for v in verdicts.values())
@@ -655,7 +658,8 @@ def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: 
 
 def _contested(work: Work, link: LinkRow) -> dict[str, str]:
     """The fields about which a conflict is open, with its reason."""
-    return {hold.field: hold.reason for hold in _holds_of(work, link) if hold.reason in CONFLICTS}
+    contested = [hold for hold in _holds_of(work, link) if hold.reason in CONFLICTS]
+    return {name: hold.reason for hold in contested for name in hold.field.split()}
 
 
 def _unproven(
@@ -667,14 +671,15 @@ def _unproven(
 ) -> list[str]:
     """Contested fields that seem to agree, but of which one end was not told since: it may have moved on."""
     unproven = []
-    for hold in _holds_of(work, link):
-        if hold.reason not in CONFLICTS or hold.field not in sides or not agree(hold.field, *sides[hold.field]):
+    open_ = [(each, name) for each in _holds_of(work, link) for name in each.field.split() if each.reason in CONFLICTS]
+    for hold, name in open_:
+        if name not in sides or not agree(name, *sides[name]):
             continue
         agreed_at = hold.agreed_at or work.tx.now
         late = [end for end, row in rows.items() if row.told_at < agreed_at]
         if not late:
             continue
-        unproven.append(hold.field)
+        unproven.append(name)
         work.sql.execute(sa.update(schema.holds).where(schema.holds.c.id == hold.id).values(agreed_at=agreed_at))
         for end in late:
             mark_speakers(work, pair.at(end), rows[end], "contested", Priority.READ)
@@ -743,8 +748,71 @@ def _carry_out(
         elif verdict.source is not None:
             wants[verdict.source.other][name] = (left if verdict.source is End.LEFT else right).now or EMPTY
     for end in End:
-        holds |= plan_writes(work, pair, link, end, rows[end.other], rows[end], wants[end])
+        rivals = _rivals(work, pair, link, end, wants[end], sides)
+        holds |= dict.fromkeys(rivals, (DISPUTE, ""))
+        agreed = {name: told for name, told in wants[end].items() if name not in rivals}
+        plan_writes(work, pair, link, end, rows[end.other], rows[end], agreed)
+        for rival in {rival.id: rival for rival in rivals.values()}.values():
+            if _is_planned(work, rival, end_name=pair.at(end).name, names=set(rivals)):
+                merge_link(work, work.world.pair(rival.pair), rival)
     return holds
+
+
+def _rivals(
+    work: Work,
+    pair: Pair,
+    link: LinkRow,
+    end: End,
+    wants: Mapping[str, str],
+    sides: Mapping[str, tuple[Side, Side]],
+) -> dict[str, LinkRow]:
+    """The fields for which a link of another pair wants another value in the same record, and that link."""
+    if not wants:
+        return {}
+    rivals: dict[str, LinkRow] = {}
+    for other, at, rival in _links_of_others(work, pair, link, end):
+        source = work.tx.record(other.at(at.other).name, Kind(link.kind), getattr(rival, at.other) or "")
+        target = work.tx.record(other.at(at).name, Kind(link.kind), getattr(rival, at) or "")
+        if source is None or target is None or source.gone or target.gone:
+            continue
+        for name in wants.keys() & other.fields[Kind(link.kind)]:
+            theirs = side(work, other, at.other, source, rival, name)
+            ends = (theirs, side(work, other, at, target, rival, name))
+            left, right = ends if at is End.RIGHT else ends[::-1]
+            verdict = merge_field(name, left, right, owner=other.owners.get(name), rule=other.rule)
+            if verdict == Verdict(Do.WRITE, at.other) and not agree(name, sides[name][end is End.LEFT], theirs):
+                rivals[name] = rival
+    return rivals
+
+
+def _links_of_others(work: Work, pair: Pair, link: LinkRow, end: End) -> list[tuple[Pair, End, LinkRow]]:
+    """The links that other pairs have on the record at an end."""
+    name, kind, id_ = pair.at(end).name, Kind(link.kind), getattr(link, end)
+    others = [(one, one.end_of(name)) for one in work.world.pairs_of(name, kind) if one is not pair]
+    found = [(one, at, work.tx.link_at(one.name, kind, at, id_)) for one, at in others]
+    return [(one, at, rival) for one, at, rival in found if rival is not None]
+
+
+def _disputed(work: Work, link: LinkRow) -> set[str]:
+    """The fields for which two links are held because they want unlike values in one record."""
+    return {hold.field for hold in _holds_of(work, link) if hold.reason == DISPUTE}
+
+
+def _release_rivals(work: Work, pair: Pair, link: LinkRow, ended: set[str]) -> None:
+    """A dispute that is over for one link is looked at anew by the other."""
+    for end in End if ended else ():
+        for other, _, rival in _links_of_others(work, pair, link, end):
+            if ended & _disputed(work, rival):
+                merge_link(work, other, rival)
+
+
+def _is_planned(work: Work, rival: LinkRow, *, end_name: str, names: set[str]) -> bool:
+    """Whether a write that a rival wants waits to go out."""
+    pair, kind = work.world.pair(rival.pair), Kind(rival.kind)
+    target = work.tx.record(end_name, kind, getattr(rival, pair.end_of(end_name)) or "")
+    refs = _rows_to_write(work, work.world.connections[end_name], target) if target is not None else []
+    planned = intents_on(work, end_name, kind, refs, UNSENT)
+    return any(names & intent.wants.get(str(rival.id), {}).keys() for intent in planned)
 
 
 def _said(left: Side, right: Side) -> str:
@@ -800,16 +868,15 @@ def fields_in_flight(work: Work, link: LinkRow) -> frozenset[str]:
 
 def plan_writes(
     work: Work, pair: Pair, link: LinkRow, end: End, source: RecordRow, target: RecordRow, wants: Mapping[str, str]
-) -> dict[str, tuple[str, str]]:
-    """Make the intents at one end of a link exactly what is wanted there; returns holds of fields that cannot be."""
+) -> None:
+    """Make the intents at one end of a link exactly what is wanted there."""
     connection, kind = pair.at(end), Kind(target.kind)
     if work.learning:
         work.wanted += len(wants)
-        return {}
+        return
     calls: dict[str, dict[str, str]] = {}
     for name, told in wants.items():
         calls.setdefault(connection.terms[kind].calls[name], {})[name] = told
-    holds: dict[str, tuple[str, str]] = {}
     for ref in _rows_to_write(work, connection, target):
         member = work.tx.member(connection.name, ref) if connection.is_rows(kind) else None
         kept = set()
@@ -817,9 +884,8 @@ def plan_writes(
             fresh = {n: t for n, t in fields_.items() if member is None or member.seen.get(n) != t}
             if fresh:
                 kept.add(call)
-                holds |= _want(work, pair, link, end, source, ref, call, fresh)
+                _want(work, pair, link, end, source, ref, call, fresh)
         _drop_others(work, connection.name, kind, ref, link, kept)
-    return holds
 
 
 def _rows_to_write(work: Work, connection: Connection, target: RecordRow) -> list[str]:
@@ -831,29 +897,24 @@ def _rows_to_write(work: Work, connection: Connection, target: RecordRow) -> lis
 
 def _want(
     work: Work, pair: Pair, link: LinkRow, end: End, source: RecordRow, ref: str, call: str, told: Mapping[str, str]
-) -> dict[str, tuple[str, str]]:
+) -> None:
     """Let one link want fields of one call on one record."""
     kind, connection, origin = Kind(link.kind), pair.at(end), pair.at(end.other)
     intent = next(iter(intents_on(work, connection.name, kind, [ref], UNSENT, call)), None)
     values = unsealed(work, intent) if intent else {}
     part: dict[str, list[str]] = {}
-    holds: dict[str, tuple[str, str]] = {}
     for name, source_digest in told.items():
         wanted, value, known = _wanted(work, origin, kind, source, name, source_digest, intent, values, link)
         if not known:
             mark_speakers(work, origin, source, "value", Priority.READ)
-            continue
-        if intent is not None and _others_disagree(intent, link, name, wanted):
-            holds[name] = ("spokes_disagree", "")
             continue
         part[name] = [wanted, source_digest]
         values[name] = value
     if not part:
         if intent is not None and str(link.id) in intent.wants:
             _drop_part(work, intent, str(link.id))
-        return holds
+        return
     _put_part(work, connection, kind, ref, call, intent, link, part, values, origin, source)
-    return holds
 
 
 def _wanted(
@@ -878,14 +939,6 @@ def _wanted(
     if kept is not None and kept[1] == told and name in values:
         return kept[0], values[name], True
     return told, None, False
-
-
-def _others_disagree(intent: IntentRow, link: LinkRow, name: str, wanted: str) -> bool:
-    return any(
-        name in part and part[name][0] != wanted
-        for key, part in intent.wants.items()
-        if key not in {str(link.id), ROWS}
-    )
 
 
 def _put_part(
@@ -1042,13 +1095,28 @@ def sync_holds(
     """Make the open holds of a link's merge exactly these: one a field, none twice."""
     end = End.LEFT if link.left is not None else End.RIGHT
     ref = getattr(link, end)
-    digests = {name: (both[0].now, both[1].now) for name, both in sides.items()}
     if not holds and not _holds_of(work, link):
         return
+    holds, digests = _at_first_sight_together(holds, sides)
     work.holds.pop(link.id, None)
     _sync(work, (schema.holds.c.link == link.id,), holds, {
         "pair": pair.name, "connection": pair.at(end).name, "kind": link.kind, "ref": ref, "link": link.id,
     }, digests)  # fmt: skip
+
+
+def _at_first_sight_together(
+    holds: Mapping[str, tuple[str, str]], sides: Mapping[str, tuple[Side, Side]]
+) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str | None, str | None]]]:
+    """(holds, digests of both ends); two records that differ in several fields at first sight are one question."""
+    digests = {name: (both[0].now, both[1].now) for name, both in sides.items()}
+    first = sorted(n for n in holds if n in sides and holds[n][0] in CONFLICTS and None in {s.base for s in sides[n]})
+    if len(first) < 2:
+        return dict(holds), digests
+    together, reasons = " ".join(first), {holds[name][0] for name in first}
+    left, right = (" ".join(digests[name][index] or "" for name in first) for index in (0, 1))
+    kept = {name: hold for name, hold in holds.items() if name not in first}
+    reason = "other_name" if "other_name" in reasons else min(reasons)
+    return {**kept, together: (reason, "")}, {**digests, together: (left, right)}
 
 
 def hold_record(work: Work, pair: Pair, row: RecordRow, holds: Mapping[str, tuple[str, str]]) -> None:

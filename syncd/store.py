@@ -162,7 +162,6 @@ _ALIKE = {
         *_where(schema.records, "connection"),
         kind == sa.bindparam("kind"),
         _among(schema.records, name),
-        sa.not_(schema.records.c.gone),
     )
     for name, kind in _KINDS.items()
 }
@@ -269,8 +268,10 @@ class Tx:
             for row in self._keep(_ALIKE[name], {"connection": connection, "kind": kind.value, "ids": chunk}):
                 self._index_record(row)
 
-    def alike(self, connection: str, kind: Kind, name: str, value: str | None) -> list[RecordRow]:
-        """The records that bear a value in a column, in the order of their ids; gone ones do not count."""
+    def alike(
+        self, connection: str, kind: Kind, name: str, value: str | None, *, gone: bool = False
+    ) -> list[RecordRow]:
+        """The records that bear a value in a column, in the order of their ids: those that are there, or are gone."""
         if not value:
             return []
         key = (connection, kind, name, value)
@@ -279,21 +280,14 @@ class Tx:
         for row in self._unindexed.values():
             self._index_record(row)
         self._unindexed.clear()
-        ids = self._alike.get(key)
-        if ids is None:
-            return []
-        rows = [self._records[connection, key[1], id_] for id_ in sorted(ids)]
-        return [row for row in rows if row is not None and not row.gone and getattr(row, name) == value]
+        rows = [self._records[connection, kind, id_] for id_ in sorted(self._alike.get(key, ()))]
+        return [row for row in rows if row is not None and row.gone == gone and getattr(row, name) == value]
 
     def _index_record(self, row: RecordRow) -> None:
         """Let a record be found by what it bears now; what it bore before is passed over when it is found by that."""
         for name in _ALIKE:
             if value := getattr(row, name):
                 self._alike.setdefault((row.connection, row.kind, name, value), {})[row.id] = None
-
-    def person_by_key(self, connection: str, key: str) -> RecordRow | None:
-        """The first person of an e-mail digest in a connection; gone ones do not count."""
-        return next(iter(self.alike(connection, Kind.CANDIDATE, "key", key)), None)
 
     # members
 

@@ -118,6 +118,26 @@ def test_a_side_cannot_be_taken_to_where_the_pair_does_not_write(small):
     assert world.updates() == {("plain", "q1", (("name", "Ann Lee"),))} or world.marks("rows")
 
 
+@pytest.mark.parametrize(("choice", "stays"), [("take left", "Ann Lee"), ("take right", "Anna Li"), ("drop", None)])
+def test_one_answer_settles_all_that_two_records_differ_in_at_first_sight(small, choice, stays):
+    world = small("rows", "plain")
+    hub, spoke = world.systems["rows"], world.systems["plain"]
+    job_ids = [system.add(JOB, {"title": "Baker", "code": None, "status": "open"}) for system in (hub, spoke)]
+    ann = {"name": "Ann Lee", "email": "a@example.com", "phone": "+12025550100", "stage": "New"}
+    row_id = hub.add(APPLICATION, ann, parents={JOB: job_ids[0]})
+    other = spoke.add(CANDIDATE, {"name": "Anna Li", "email": "a@example.com", "phone": "+12025550199"})
+    world.live(SOME_POLLS_S, learn=True)
+    (hold,) = world.select(schema.holds)
+    assert (hold.reason, hold.field) == ("other_name", "name phone")
+    world.do(decide.resolve, hold.id, choice)
+    world.live(SOME_POLLS_S)
+    assert world.reasons() == []
+    told = {hub.things[Ref(APPLICATION, row_id)].fields["name"], spoke.things[Ref(CANDIDATE, other)].fields["name"]}
+    assert told == ({stays} if stays else {"Ann Lee", "Anna Li"})
+    phones = {hub.things[Ref(APPLICATION, row_id)].fields["phone"], spoke.things[Ref(CANDIDATE, other)].fields["phone"]}
+    assert len(phones) == (1 if stays else 2)
+
+
 def test_an_answer_that_makes_no_sense_is_refused_with_those_that_do(scene):
     scene.edit("stage", "Talk", "Deal")
     scene.run()

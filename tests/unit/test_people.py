@@ -303,11 +303,6 @@ def test_a_moved_row_seen_before_the_old_one_went_keeps_the_person(world):
     assert not world.row("rows", CANDIDATE, "1").gone
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="design 5, People: 'A vanished row plus a new one with the same e-mail and created_at is a relocation'",
-)
 def test_a_moved_row_seen_after_the_old_one_went_is_the_same_person(small):
     world = small("rows", "plain")
     spoke = (job("p1"), person("q1"), application("a1", "p1", "q1"))
