@@ -608,8 +608,8 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     publishing = not pair.publish and kind is Kind.JOB
     if publishing and _draft_stands_for_open(pair, sides):
         verdicts.pop("status", None)
-    for name in _unproven(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides):
-        verdicts[name] = Verdict(Do.HOLD, reason=contested[name])
+    for name, reason in _unproven(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides).items():
+        verdicts[name] = Verdict(Do.HOLD, reason=reason)
     holds = _carry_out(work, pair, link, {End.LEFT: left, End.RIGHT: right}, sides, verdicts)
     disputed = _disputed(work, link)
     sync_holds(work, pair, link, holds, sides)
@@ -668,18 +668,18 @@ def _unproven(
     link: LinkRow,
     rows: Mapping[End, RecordRow],
     sides: Mapping[str, tuple[Side, Side]],
-) -> list[str]:
-    """Contested fields that seem to agree, but of which one end was not told since: it may have moved on."""
-    unproven = []
-    open_ = [(each, name) for each in _holds_of(work, link) for name in each.field.split() if each.reason in CONFLICTS]
-    for hold, name in open_:
+) -> dict[str, str]:
+    """Held fields (with the reason) that seem to agree, but one end was not told since: it may have moved on."""
+    unproven = {}
+    held = [each for each in _holds_of(work, link) if each.reason in {*CONFLICTS, DISPUTE}]
+    for hold, name in [(each, name) for each in held for name in each.field.split()]:
         if name not in sides or not agree(name, *sides[name]):
             continue
         agreed_at = hold.agreed_at or work.tx.now
         late = [end for end, row in rows.items() if row.told_at < agreed_at]
         if not late:
             continue
-        unproven.append(name)
+        unproven[name] = hold.reason
         work.sql.execute(sa.update(schema.holds).where(schema.holds.c.id == hold.id).values(agreed_at=agreed_at))
         for end in late:
             mark_speakers(work, pair.at(end), rows[end], "contested", Priority.READ)
@@ -749,8 +749,9 @@ def _carry_out(
             wants[verdict.source.other][name] = (left if verdict.source is End.LEFT else right).now or EMPTY
     for end in End:
         rivals = _rivals(work, pair, link, end, wants[end], sides)
-        holds |= dict.fromkeys(rivals, (DISPUTE, ""))
-        agreed = {name: told for name, told in wants[end].items() if name not in rivals}
+        disputed = {*rivals, *_unproven_disputes(work, pair, link, end, wants[end].keys() - rivals)}
+        holds |= dict.fromkeys(disputed, (DISPUTE, ""))
+        agreed = {name: told for name, told in wants[end].items() if name not in disputed}
         plan_writes(work, pair, link, end, rows[end.other], rows[end], agreed)
         for rival in {rival.id: rival for rival in rivals.values()}.values():
             if _is_planned(work, rival, end_name=pair.at(end).name, names=set(rivals)):
@@ -783,6 +784,24 @@ def _rivals(
             if verdict == Verdict(Do.WRITE, at.other) and not agree(name, sides[name][end is End.LEFT], theirs):
                 rivals[name] = rival
     return rivals
+
+
+def _unproven_disputes(work: Work, pair: Pair, link: LinkRow, end: End, names: set[str]) -> list[str]:
+    """Disputes that seem to be over, but of which the rival was not told since: it may have moved on."""
+    unproven = []
+    for hold in [each for each in _holds_of(work, link) if each.reason == DISPUTE and each.field in names]:
+        agreed_at = hold.agreed_at or work.tx.now
+        late = False
+        for other, at, rival in _links_of_others(work, pair, link, end):
+            source = work.tx.record(other.at(at.other).name, Kind(link.kind), getattr(rival, at.other) or "")
+            if source is not None and not source.gone and source.told_at < agreed_at:
+                late = True
+                mark_speakers(work, other.at(at.other), source, "contested", Priority.READ)
+        if late:
+            unproven.append(hold.field)
+            work.sql.execute(sa.update(schema.holds).where(schema.holds.c.id == hold.id).values(agreed_at=agreed_at))
+            work.holds.pop(link.id, None)
+    return unproven
 
 
 def _links_of_others(work: Work, pair: Pair, link: LinkRow, end: End) -> list[tuple[Pair, End, LinkRow]]:

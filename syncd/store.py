@@ -208,7 +208,7 @@ class Tx:
         self._alike: dict[tuple[str, str, str, str], dict[str, None]] = {}
         self._alike_loaded: set[tuple[str, str, str, str]] = set()
         self._unindexed: dict[tuple[str, str, str], RecordRow] = {}
-        self._any: dict[tuple[sa.Select[Any], str, str], bool] = {}
+        self._none: set[tuple[sa.Select[Any], str, str]] = set()
         self._dirty: dict[tuple[str, ...], Any] = {}
         self._dirty_links: set[int] = set()
 
@@ -234,9 +234,12 @@ class Tx:
     def _has_any(self, statement: sa.Select[Any], of: str, kind: Kind) -> bool:
         """Whether the database holds anything of the kind: before a first sync there is nothing to be looked up."""
         key = (statement, of, kind)
-        if key not in self._any:
-            self._any[key] = self.sql.execute(statement, {"of": of, "kind": kind.value}).first() is not None
-        return self._any[key]
+        known: set[tuple[sa.Select[Any], str, str]] = self.sql.info.setdefault("kinds that are there", set())
+        if key in known or key in self._none:
+            return key in known
+        found = self.sql.execute(statement, {"of": of, "kind": kind.value}).first() is not None
+        (known if found else self._none).add(key)
+        return found
 
     def record(self, connection: str, kind: Kind, id_: str) -> RecordRow | None:
         """One record."""

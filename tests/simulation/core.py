@@ -93,6 +93,7 @@ class Options:
     faults: tuple[str, ...] | None = None
     people: bool = True
     minutes: float = DAY_S / 60
+    poll_s: float = POLL_S
     small: bool = False  # one job, two people, three scripted acts: for running it once per crash point
 
 
@@ -109,7 +110,7 @@ class Simulation:
         self.plain = MemorySystem("plain", self.clock, prefix="p", versions=versions)
         self.newborn = MemorySystem("newborn", self.clock, prefix="n", versions=versions)
         self.systems = {"hub": self.hub, "plain": self.plain, "newborn": self.newborn}
-        self.moments = 0
+        self.moments = self.moments_of_work = 0
         self.crashes = 0
         self.crashing = False
         self.violations: list[str] = []
@@ -120,7 +121,7 @@ class Simulation:
         schema.metadata.create_all(self.store.engine)
         self.store.around = self._moment
         for system in self.systems.values():
-            system.fault = self.faults
+            system.fault = self._fault
             system.crash = self._moment
         self._population()
 
@@ -132,9 +133,9 @@ class Simulation:
         return Faults(() if quiet else kinds, self.rng.choice((0.02, 0.1, 0.3)), random.Random(self.rng.random()))
 
     def _world(self) -> World:
-        vocabulary = build(MAPPING, {}, "memory")
+        vocabulary, poll_s = build(MAPPING, {}, "memory"), self.options.poll_s
         made = {
-            name: Connection(name, system.facts, vocabulary, poll_s=POLL_S, sweep_s=SWEEP_S, overlap_s=5.0)
+            name: Connection(name, system.facts, vocabulary, poll_s=poll_s, sweep_s=2 * poll_s, overlap_s=5.0)
             for name, system in self.systems.items()
         }
         both = frozenset(End)
@@ -269,6 +270,11 @@ class Simulation:
 
     # crashes
 
+    def _fault(self, method: str, what: str) -> str | None:
+        if method != "GET":
+            self.moments_of_work = self.moments + 12  # its answer, the commits about it, and who is woken by them
+        return self.faults(method, what)
+
     def _moment(self, moment: str) -> None:
         """A commit or a call begins or ends; here the process may die."""
         self.moments += 1
@@ -293,8 +299,8 @@ class Simulation:
         await people
         await asyncio.gather(*self._tasks)
         self.crashing, self.faults.on = False, False
-        heal_s = 0.0 if self.options.small else SWEEP_S + 2 * POLL_S
-        await self._serve_until(self.clock.now() + heal_s + 2 * POLL_S + 60.0)
+        heal_s = 1.5 * self.options.poll_s if self.options.small else SWEEP_S + 3 * POLL_S
+        await self._serve_until(self.clock.now() + heal_s)
         judge_safety(self)
         await self._judge_convergence()
         if not self.options.small:
@@ -304,10 +310,10 @@ class Simulation:
         """The small world's acts: a move at the hub, a correction at a spoke, a newcomer at the other."""
         await self.clock.sleep_until(START + 20.0)
         self.hub.edit(self.hub.of(Kind.APPLICATION)[0].ref, {"stage": "Deal"})
-        if people := self.plain.of(Kind.CANDIDATE):
-            self.plain.edit(people[-1].ref, {"phone": "+12025550100"})
-        if self.newborn.of(Kind.JOB):
-            self.apply("Person 2", "p2@example.com", "newborn")
+        while len(self.plain.of(Kind.CANDIDATE)) < 2 or not self.newborn.of(Kind.JOB):  # a crash may have come between
+            await self.clock.sleep_until(self.clock.now() + 5.0)
+        self.plain.edit(self.plain.of(Kind.CANDIDATE)[-1].ref, {"phone": "+12025550100"})
+        self.apply("Person 2", "p2@example.com", "newborn")
 
     async def _people(self) -> None:
         if self.options.small:
