@@ -12,11 +12,12 @@ from syncd.app import App
 from syncd.cycle import Engine, Lane
 from syncd.errors import PlanRefused
 from syncd.limits import Priority
+from syncd.merging import merge_link
 from syncd.model import Kind
 from syncd.plan import counted
 from syncd.rehearsal import FreeRoad, Rehearsed, copy_of, rehearse
-from syncd.settle import Work, merge_link
 from syncd.setup import Pair, World, stamp_of
+from syncd.work import Work
 
 LONGEST_REST_S = 600.0
 Progress = Callable[[Mapping[str, Any]], None]

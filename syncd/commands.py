@@ -14,8 +14,8 @@ from syncd import backfill, decide, schema
 from syncd.app import App
 from syncd.check import check
 from syncd.errors import SyncdError
-from syncd.settle import Work
 from syncd.store import Store
+from syncd.work import Work
 
 Told = Mapping[str, Any]
 Progress = Callable[[Told], None]

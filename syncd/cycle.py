@@ -21,12 +21,13 @@ from syncd.clock import Clock
 from syncd.connector import Connector
 from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
 from syncd.facts import Walk
+from syncd.intents import unsealed
 from syncd.limits import Priority
 from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
-from syncd.settle import CREATE, Work, mark, unsealed
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
+from syncd.work import CREATE, Work, mark
 
 P = ParamSpec("P")
 T = TypeVar("T")

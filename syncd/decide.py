@@ -11,35 +11,20 @@ import sqlalchemy as sa
 
 from syncd import cycle, pull, push, schema
 from syncd.errors import SyncdError
+from syncd.holds import drop_intent_holds, hold_record
+from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
 from syncd.limits import Priority
 from syncd.look import CHOOSING, LET_BE, case_of
 from syncd.mapping import EMPTY
+from syncd.merging import side
 from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.sentences import DROP, LINK, NEW, RETRY, TAKE_LEFT, answers, spelled
-from syncd.settle import (
-    CREATE,
-    IN_FLIGHT,
-    ROWS,
-    UNSENT,
-    Work,
-    creation_of,
-    delete_intent,
-    drop_creation,
-    drop_intent_holds,
-    drop_wants,
-    hold_record,
-    mark,
-    mark_speakers,
-    note,
-    save_intent,
-    settle,
-    settle_children,
-    side,
-)
+from syncd.settle import settle, settle_children
 from syncd.setup import Pair, World
 from syncd.store import upsert
+from syncd.work import CREATE, IN_FLIGHT, ROWS, UNSENT, Work, mark, mark_speakers, note
 
 EVERYTHING = "*"
 
@@ -387,7 +372,7 @@ def _unlink(work: Work, pair: Pair, link: LinkRow) -> None:
     for child in _children(work, pair, link):
         _unlink(work, pair, child)
     _cut(work, pair, link.kind, link.left or "", link.right or "", apart=True)
-    drop_wants(work, link, frozenset())
+    drop_wants(work, link)
     work.tx.drop_link(link)
 
 

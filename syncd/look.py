@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from syncd import limits, schema
+from syncd.creating import is_swept
 from syncd.cycle import recalled
 from syncd.mapping import WORDED, canonical, word_of
 from syncd.model import Kind
@@ -20,9 +21,9 @@ from syncd.rows import LinkRow, RecordRow
 from syncd.schedule import interval_in_force, last_pages
 from syncd.sentences import Case, answers, next_command, why
 from syncd.sentences import told as spoken
-from syncd.settle import FIRST, Work, is_swept
 from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, rows_of
+from syncd.work import FIRST, Work
 
 Facts = dict[str, Any]
 LONG_WALK_S = 5.0  # a list that takes longer to read is told as being read

@@ -8,11 +8,12 @@ never brings an old value back. Bringing a person's rows together belongs to the
 import sqlalchemy as sa
 
 from syncd import schema
+from syncd.intents import delete_intent, intents_on, save_intent, unsealed
 from syncd.mapping import EMPTY
 from syncd.model import Kind, Record
 from syncd.rows import Digests, IntentRow, MemberRow, RecordRow
-from syncd.settle import IN_FLIGHT, ROWS, UNSENT, Work, delete_intent, intents_on, note, save_intent, unsealed
 from syncd.setup import Connection
+from syncd.work import IN_FLIGHT, ROWS, UNSENT, Work, note
 
 
 def person_of(work: Work, connection: Connection, row: str) -> str | None:

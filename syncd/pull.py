@@ -12,13 +12,16 @@ import sqlalchemy as sa
 
 from syncd import people, schema
 from syncd.connector import Walk
+from syncd.finding import load_alike
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, digests, key_text
+from syncd.merging import merge_link
 from syncd.model import Kind, Page, Record, Ref, Value
 from syncd.rows import RecordRow
-from syncd.settle import FIRST, Work, load, load_alike, mark, merge_link, note, settle
+from syncd.settle import load, settle
 from syncd.setup import Connection
 from syncd.store import upsert
+from syncd.work import FIRST, Work, mark, note
 
 LIST, GET = "list", "get"
 PASSED_TOGETHER = 20  # unchanged pages in one commit: a commit takes as long as fetching a page

@@ -23,28 +23,17 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
+from syncd.holds import hold_record
+from syncd.intents import delete_intent, hold_intent, save_intent, unsealed
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, digest_value
 from syncd.model import Draft, Fields, Kind, Parent, Record, Ref
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
-from syncd.settle import (
-    CREATE,
-    IN_FLIGHT,
-    ROWS,
-    Work,
-    delete_intent,
-    hold_intent,
-    hold_record,
-    mark,
-    note,
-    save_intent,
-    settle,
-    settle_children,
-    unsealed,
-)
+from syncd.settle import settle, settle_children
 from syncd.setup import Connection
 from syncd.store import upsert
+from syncd.work import CREATE, IN_FLIGHT, ROWS, Work, mark, note
 
 CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
 LOOKS = 2  # look-ups without a trace before a create counts as not done

@@ -24,8 +24,8 @@ from syncd.limits import Priority, parse_rules
 from syncd.mapping import Digest
 from syncd.metrics import OTHER, Metrics
 from syncd.model import Kind, Ref
-from syncd.settle import Work, mark
 from syncd.setup import Connection
+from syncd.work import Work, mark
 
 LONGEST_BODY = 1024 * 1024  # bytes
 MOST_HEADERS = 64

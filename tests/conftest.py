@@ -28,6 +28,8 @@ def _log_of_the_tests() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs.QUIET}
+    for name in logs.QUIET:  # a server of the same process may have taken its lines for itself
+        logging.getLogger(name).propagate = True
     yield
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -23,13 +23,14 @@ from syncd import cycle, mapping, pull, push, schema
 from syncd.clock import SteppedClock, run_stepped
 from syncd.cycle import Engine, Lane
 from syncd.facts import Facts
+from syncd.intents import unsealed
 from syncd.limits import Priority
 from syncd.model import Kind, Page, Record, Ref
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
-from syncd.settle import Work, unsealed
 from syncd.setup import Connection, Pair, World
 from syncd.store import Store, Tx, open_engine
+from syncd.work import Work
 
 START = 1_800_000_000.0
 BOTH = frozenset(End)

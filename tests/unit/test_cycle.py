@@ -13,7 +13,7 @@ from syncd.errors import AuthFailed, NotSent, OutcomeUnknown, Parked, Rejected, 
 from syncd.limits import Priority
 from syncd.model import Kind, Ref
 from syncd.plan import Emptied, Guard
-from syncd.settle import mark
+from syncd.work import mark
 from tests.unit.small_world import APPLICATION, CANDIDATE, JOB, application, at_home, job, person, row
 
 OLD, NEW = "+12025550100", "+12025550199"

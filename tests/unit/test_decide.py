@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd import cycle, decide, look, schema, settle
+from syncd import cycle, decide, intents, look, schema
 from syncd.decide import Refused
 from syncd.errors import Rejected
 from syncd.model import Ref
@@ -220,7 +220,7 @@ def test_a_dropped_create_stays_away_until_its_link_is_cut(unmade):
 
 def test_a_create_of_unknown_outcome_is_looked_up_before_it_is_sent_again(unmade):
     intent = unmade.world.intent(call="create")
-    unmade.world.do(settle.hold_intent, intent, "unknown_outcome")
+    unmade.world.do(intents.hold_intent, intent, "unknown_outcome")
     unmade.resolve("retry")
     assert unmade.world.intent(call="create").state == "unknown"
 
@@ -363,7 +363,7 @@ def test_a_create_that_waits_gives_way_to_a_link_by_hand(unmade):
 def test_a_create_that_is_under_way_does_not_give_way(unmade):
     intent = unmade.world.intent(call="create")
     intent.state = "sent"
-    unmade.world.do(settle.save_intent, intent)
+    unmade.world.do(intents.save_intent, intent)
     link = next(link for link in unmade.world.links(CANDIDATE) if link.right is None)
     with pytest.raises(Refused, match="is under way"):
         unmade.world.do(decide.cut_link, link.id)

@@ -306,7 +306,7 @@ def test_a_record_that_was_read_is_marked_no_more(world):
 
 def mark_all(work):
     from syncd.limits import Priority  # noqa: PLC0415  # beside its only use
-    from syncd.settle import mark  # noqa: PLC0415  # beside its only use
+    from syncd.work import mark  # noqa: PLC0415  # beside its only use
 
     mark(work, "plain", APPLICATION, "a1", "webhook", Priority.READ)
     mark(work, "plain", CANDIDATE, "q1", "webhook", Priority.READ)

@@ -20,7 +20,7 @@ from syncd.errors import (
     Unavailable,
 )
 from syncd.model import Ref
-from syncd.settle import CREATE
+from syncd.work import CREATE
 from tests.unit.small_world import (
     APPLICATION,
     CANDIDATE,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.memory import FACTS
-from syncd import schema, settle
+from syncd import intents, schema, settle, work
 from syncd.model import Kind, Ref
 from tests.unit.small_world import (
     APPLICATION,
@@ -47,7 +47,7 @@ def demanding(kind, *names, flavour="plain"):
 
 def creates(world, connection=None):
     """(connection, kind, values) of what waits to be created."""
-    found = [intent for intent in world.intents(connection) if intent.call == settle.CREATE]
+    found = [intent for intent in world.intents(connection) if intent.call == work.CREATE]
     return [(intent.connection, intent.kind, world.values(intent)["fields"]) for intent in found]
 
 
@@ -121,7 +121,7 @@ def create(world, *born):
     """Play the create that waits, up to its answer."""
     from syncd import push  # noqa: PLC0415  # beside its only use
 
-    (intent,) = [i for i in world.intents() if i.call == settle.CREATE]
+    (intent,) = [i for i in world.intents() if i.call == work.CREATE]
     order = world.send(intent, word="New")
     world.do(push.adopt, intent.id, born, ours=True)
     return order
@@ -381,7 +381,7 @@ def test_a_refused_create_is_planned_anew_when_its_source_changes(waiting):
 def hold(work, id_):
     from syncd import push  # noqa: PLC0415  # beside its only use
 
-    settle.hold_intent(work, push.load(work, id_), "rejected")
+    intents.hold_intent(work, push.load(work, id_), "rejected")
 
 
 @pytest.mark.parametrize("by", ["source_id", "title"])
