@@ -28,6 +28,7 @@ ALIASES = {"interviewed": "interviewing"}  # the clients' word, and the server's
 OUTCOMES = ("hired", "rejected", "withdrawn")
 SCREENING_FIELDS = ("file", "score", "summary", "verdict", "strengths", "weaknesses")
 
+_DEEPEST = 4  # envelopes around an answer
 _STATES = {
     "pending": BatchState.PROCESSING,
     "processing": BatchState.PROCESSING,
@@ -42,13 +43,15 @@ _STATES = {
 
 
 def inner(answer: Any, *names: str) -> Json:
-    """The object of an answer, flat or inside ``data`` or one of the names."""
-    if not isinstance(answer, dict):
-        raise TypeError("an answer is an object")
-    for name in (*names, "data"):
-        if isinstance(answer.get(name), dict):
-            return inner(answer[name], *names)
-    return answer
+    """The object of an answer, flat or inside ``data``, one of the names, or one within the other."""
+    for _ in range(_DEEPEST):
+        if not isinstance(answer, dict):
+            raise TypeError("an answer is an object")
+        within = next((answer[name] for name in (*names, "data") if isinstance(answer.get(name), dict)), None)
+        if within is None:
+            return answer
+        answer = within
+    raise ValueError("an answer is not in so many envelopes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Listed:
 def listed(answer: Any, plural: str) -> Listed:
     """One page of a list of jobs or candidates, whichever shape it came in; each row has an id."""
     if isinstance(answer, dict) and isinstance(answer.get("data"), dict):
-        return listed(answer["data"], plural)
+        answer = answer["data"]
     rows = answer[plural] if plural in answer else answer["data"]
     if not isinstance(rows, list):
         raise TypeError(f"{plural} is no list")
