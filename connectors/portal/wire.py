@@ -158,7 +158,10 @@ def _word(value: Any) -> str | None:
 
 
 def _version(*times: Any) -> str | None:
-    """A mark that is equal while none of the times has moved; None where one of them is not told."""
+    """A mark that is equal while none of the times has moved; None where one of them is not told.
+
+    Times go to the second there, so an application adds both stages: two moves may happen in one.
+    """
     return "/".join(times) if all(isinstance(at, str) and at for at in times) else None
 
 
@@ -231,7 +234,7 @@ def _application(
         application_ref(candidate, job_id),
         fields,
         parents={Kind.JOB: job_id, Kind.CANDIDATE: candidate},
-        version=_version(own.get("updated_at"), row.get("updated_at")),
+        version=_version(own.get("updated_at"), row.get("updated_at"), f"{stage} {persons}"),
         created_at=moment(own.get("created_at")),
         updated_at=moment(own.get("updated_at")),
         traits=_archived(row) | {trait for trait, is_so in traits.items() if is_so},
