@@ -313,14 +313,14 @@ class HireSquireSandbox(Sandbox):
         self._wait_for_ripening()
         await super().__call__(scope, receive, send)
 
-    def exception_handlers(self) -> Mapping[Any, Callable[[Request, Exception], Response]]:
-        """Errors are never in an envelope."""
+    def exception_handlers(self) -> Mapping[Any, Any]:
+        """Errors are never in an envelope. Async, because Starlette runs others on a thread, where no clock is held."""
 
-        def refused(request: Request, error: Exception) -> Response:
+        async def refused(request: Request, error: Exception) -> Response:
             assert isinstance(error, Refused)
             return _json(error.body, error.status)
 
-        def strayed(request: Request, error: Exception) -> Response:
+        async def strayed(request: Request, error: Exception) -> Response:
             assert isinstance(error, HTTPException)
             return _json(Refused(error.status_code, "The resource was not found.").body, error.status_code)
 
@@ -788,7 +788,9 @@ class HireSquireSandbox(Sandbox):
         methods: dict[str, list[str]] = {}
         for route in self.app.routes:
             if isinstance(route, Route):
-                methods.setdefault(route.path, []).extend(sorted((route.methods or set()) - {"HEAD"}))
+                methods.setdefault(route.path.replace(":int", ""), []).extend(
+                    sorted((route.methods or set()) - {"HEAD"})
+                )
         told = [{"path": path, "methods": ways, "description": ""} for path, ways in methods.items()]
         return self._tell({"version": "1.0", "endpoints": told})
 
