@@ -7,6 +7,7 @@ Nothing that is called here mails anybody or spends anything.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from connectors.portal import wire
 from connectors.portal.api import Api, at
@@ -81,9 +82,9 @@ class Papers:
     async def activities(self, ref: Ref) -> tuple[Activity, ...]:
         """The log of a job, or of a candidate."""
         if ref.kind is Kind.JOB:
-            rows = (await self._api.listing(_place(ref, "activities")))[1].rows
+            rows: Any = (await self._api.listing(_place(ref, "activities")))[1].rows
         else:
-            rows = tuple((await self._api.one(_place(ref))).get("activities") or ())
+            rows = (await self._api.one(_place(ref))).get("activities") or ()
         return tuple(understood("GET", lambda: [_activity(row) for row in rows]))
 
     async def log(self, ref: Ref, type_: str, title: str, body: str) -> str:

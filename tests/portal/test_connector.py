@@ -338,6 +338,13 @@ def test_a_job_has_notes_and_files_but_takes_no_activities():
     assert ([note.body for note in notes], activities) == (["Urgent"], ())
 
 
+@pytest.mark.parametrize("activities", [7, "x", [7], [{}], {"id": "a"}])
+def test_a_log_of_another_shape_is_no_answer(activities):
+    connector, _ = answering({"ok": True, "data": {"id": "c", "activities": activities}})
+    with pytest.raises(Unavailable, match="not documented"):
+        wait(connector.papers.activities(Ref(Kind.CANDIDATE, "c")))
+
+
 def upload(*pieces, size=None, name="cv.pdf"):
     async def content():
         for piece in pieces:

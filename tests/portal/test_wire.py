@@ -1,7 +1,11 @@
 """The portal's JSON as records: the vendor's own examples, both places of a stage, the liberties, and nonsense."""
 
+import contextlib
+
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.portal import wire
 from syncd.errors import Rejected, Stale
@@ -216,6 +220,32 @@ def test_a_person_without_a_stage_leaves_it_untold(stage):
 @pytest.mark.parametrize("id_", ["", ":", "cand_1", "cand_1:", ":job_1", "cand_1:job_1:x", "..:..", "a/b:c", "a:b?c"])
 def test_an_id_of_another_form_names_nothing(id_):
     assert wire.pair_of(Ref(Kind.APPLICATION, id_)) is None
+
+
+# --- nonsense
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+KEYS = st.sampled_from(["id", "ok", "data", "items", "total", "stage", "job_id", "candidate_id", "created_at", "name"])
+NONSENSE = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12
+)
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(NONSENSE, NONSENSE)
+def test_any_json_is_read_or_refused_and_never_crashes(one, other):
+    readers = (
+        lambda: wire.listing_of(one),
+        lambda: wire.object_of(one),
+        lambda: wire.acknowledged(one, "x"),
+        lambda: wire.job(one),
+        lambda: wire.person(one),
+        lambda: wire.applications(one, [other]),
+        lambda: wire.applications(PERSON, [one, other]),
+    )
+    for read in readers:
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+            read()
 
 
 # --- writing
