@@ -5,26 +5,16 @@ are called. It is installed without its declared dependency ``langchain-core``, 
 are skipped where it is not installed.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import hmac
-import random
-import socket
-import threading
 import time
 import zipfile
 
-import httpx
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Mount, Route
 
-from connectors.hiresquire.sandbox import HireSquireSandbox
-from syncd.clock import WallClock
 from syncd.sandbox import Fault, Limit
+from tests.hiresquire.served import Served
 from tests.hiresquire.world import DESCRIPTION, KEY, SECRET, resume
 
 requests = pytest.importorskip("requests", reason="the vendor's client is not installed")
@@ -38,55 +28,10 @@ RESUMES = [
 ]
 
 
-class Played:
-    """A sandbox behind a port of loopback, on a thread of its own, and an address that takes its webhooks."""
-
-    def __init__(self, **kwargs):
-        self.kwargs = {"screening_s": 0.3, "each_s": 0.0, "webhook_secret": SECRET, **kwargs}
-        self.taken = []
-
-    def __enter__(self):
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.base_url = f"{self.address}/api/v1"
-        self.ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.serve(listener)), daemon=True)
-        self.thread.start()
-        assert self.ready.wait(10)
-        return self
-
-    def __exit__(self, *_):
-        self.server.should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
-
-    async def serve(self, listener):
-        async with httpx.AsyncClient(trust_env=False) as client:
-            self.sandbox = HireSquireSandbox(clock=WallClock(), rng=random.Random(7), client=client, **self.kwargs)
-            app = Starlette(routes=[Route("/hook", self.take, methods=["POST"]), Mount("/", self.sandbox)])
-            config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-            self.server = uvicorn.Server(config)
-            self.ready.set()
-            await self.server.serve(sockets=[listener])
-
-    async def take(self, request):
-        self.taken.append((dict(request.headers), await request.body()))
-        return Response(status_code=204)
-
+class Played(Served):
     def use(self, name, /, *args, **kwargs):
         """Call one of the client's tools against this server."""
         return getattr(tools, name)(*args, api_token=TOKEN, base_url=self.base_url, **kwargs)
-
-    def events(self, *wanted):
-        """The webhooks that came, once those that are wanted have come."""
-        until = time.monotonic() + 5
-        while time.monotonic() < until:
-            told = [requests.models.complexjson.loads(body) for _, body in self.taken]
-            if set(wanted) <= {event["event"] for event in told}:
-                break
-            time.sleep(0.02)
-        return told
 
 
 @pytest.fixture
