@@ -10,93 +10,54 @@ In-process, ids are texts: a batch's is its ``job_id``, an application's and a s
 """
 
 import asyncio
-import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import httpx
 import orjson
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from connectors.hiresquire import sandbox_forms as forms
 from connectors.hiresquire import sandbox_rows as rows
-from connectors.hiresquire.sandbox_account import PACKS, Account, AgentKey
-from connectors.hiresquire.sandbox_desk import Desk, mail_json, questions_json
+from connectors.hiresquire.sandbox_account import PACKS
+from connectors.hiresquire.sandbox_desk import mail_json, questions_json
 from connectors.hiresquire.sandbox_forms import Refused, body_of, invalid
+from connectors.hiresquire.sandbox_office import Offered, Office, answer, positive
 from connectors.hiresquire.sandbox_rows import ALIASES, STATES, STATUSES, Batch, Candidate, Json, Resume, iso
 from syncd.clock import Clock
-from syncd.sandbox import Hits, Hook, Limit, Sandbox
+from syncd.sandbox import Hook
 
-KEY_LIFE_S = 24 * 3600.0
-LARGEST_PAGE = 100
 HIGH_SCORE = 85
-SHAPES = ("flat", "enveloped", "paginator")
 OUTCOMES = ("hired", "rejected", "withdrawn")
-USAGE = "usage"
 
 _FIRST_NAMES = ("Ada", "Bela", "Chidi", "Dina", "Emeka", "Farah", "Goran", "Hana", "Ines", "Jonas")
 _LAST_NAMES = ("Abara", "Berg", "Castro", "Dahl", "Egan", "Fonseca", "Grant", "Huber", "Ito", "Jensen")
 _TITLES = ("Backend Engineer", "Account Manager", "Data Analyst", "Nurse", "Warehouse Lead", "Product Designer")
 _TOPICS = ("planning", "statistics", "writing", "customer care", "logistics", "testing", "leadership")
 
-Act = Callable[[Request], Awaitable[Response]]
 
-
-@dataclass(frozen=True)
-class Kept:
-    """The first success under an idempotency key."""
-
-    at: float
-    status: int
-    body: bytes
-
-
-class HireSquireSandbox(Sandbox):
+class HireSquireSandbox(Office):
     """One HireSquire account. What people do in its pages: ``add_batch``, ``move``, ``edit``; for judges: ``snapshot``.
 
-    ``shape``: how answers come: ``flat`` as the vendor's clients read them, ``enveloped`` in ``{success, data}`` as the
-    reference claims, or with Laravel's ``paginator`` for the list of jobs too. ``webhook_secret``: empty sends webhooks
-    unsigned. ``screening_s`` and ``each_s``: how long a batch takes, and each résumé in it. ``fails`` may name why a
-    batch of some title fails, ``reads`` whether a file (name, text) can be read, ``rates`` what score it gets.
+    ``screening_s`` and ``each_s``: how long a batch takes, and each résumé in it. ``fails`` may name why a batch of
+    some title fails, ``reads`` whether a file (name, text) can be read, ``rates`` what score it gets. For ``shape`` and
+    ``webhook_secret`` see ``Office``.
     """
 
-    system = "hiresquire"
-    limits = (Limit(60, 60.0),)
-
     def __init__(
-        self,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        tokens: Sequence[str] = ("sandbox-token",),
-        client: httpx.AsyncClient | None = None,
-        limits: Sequence[Limit] | None = None,
-        shape: str = "flat",
-        webhook_secret: str = "",
-        screening_s: float = 20.0,
-        each_s: float = 1.0,
+        self, *, clock: Clock, rng: random.Random, screening_s: float = 20.0, each_s: float = 1.0, **office: Any
     ) -> None:
-        assert shape in SHAPES
-        self.shape, self.webhook_secret = shape, webhook_secret
         self.screening_s, self.each_s = screening_s, each_s
         self.fails: Callable[[str], str | None] = lambda title: None
         self.reads: Callable[[str, str], bool] = lambda name, text: True
         self.rates: Callable[[str, str], int] = lambda name, text: self.rng.randrange(35, 99)
         self.batches: dict[int, Batch] = {}
-        self.people: dict[int, Candidate] = {}
-        self.account = Account(rng, self.number, self._tell_usage)
-        self.desk = Desk(self.people, clock.now, self.number)
-        self._kept: dict[str, Kept] = {}
         self._ripening: set[asyncio.Task[None]] = set()
         self._waited_for: set[int] = set()
-        super().__init__(clock=clock, rng=rng, tokens=tokens, client=client, limits=limits)
+        super().__init__(clock=clock, rng=rng, **office)
 
     # what people do in its pages
 
@@ -108,6 +69,8 @@ class HireSquireSandbox(Sandbox):
         ``people``: name, email, phone, optionally ``file`` and ``text``. A batch made in the past is done already.
         """
         resumes = tuple(_resume_of(person, at) for at, person in enumerate(people))
+        if self.account.credits < len(resumes):
+            self.account.buy(PACKS["chest"]["credits"] + len(resumes), self.clock.now(), "chest")
         fields = {"title": title, "description": f"{title} wanted, with experience in what the job needs most.",
                   "leniency_level": 5}  # fmt: skip
         batch = self._accept("human", self.tokens[0], fields, resumes, created_at)
@@ -295,17 +258,9 @@ class HireSquireSandbox(Sandbox):
             told = rows.candidate_event(event, batch, one, self.clock.now())
         elif one is not None:
             told |= {"candidate_id": one.id, "candidate": rows.short_json(one)}
-        self.emit(event, orjson.dumps(told), self._signed, lambda hook: hook.id == str(batch.id))
+        self.emit(event, orjson.dumps(told), self.signed, lambda hook: hook.id == str(batch.id))
 
-    def _tell_usage(self, kind: str, data: Json) -> None:
-        event = f"agent.usage_{kind}"
-        body = orjson.dumps({"event": event, "timestamp": iso(self.clock.now()), "data": data})
-        self.emit(kind, body, self._signed, lambda hook: hook.id == USAGE)
-
-    def _signed(self, hook: Hook, body: bytes) -> Mapping[str, str]:
-        return rows.signed(hook.secret, body, self.clock.now())
-
-    # the API: who may ask, how much, and how it answers
+    # the API
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI app; what has ripened meanwhile is finished first."""
@@ -313,97 +268,15 @@ class HireSquireSandbox(Sandbox):
         self._wait_for_ripening()
         await super().__call__(scope, receive, send)
 
-    def exception_handlers(self) -> Mapping[Any, Any]:
-        """Errors are never in an envelope. Async, because Starlette runs others on a thread, where no clock is held."""
-
-        async def refused(request: Request, error: Exception) -> Response:
-            assert isinstance(error, Refused)
-            return _json(error.body, error.status)
-
-        async def strayed(request: Request, error: Exception) -> Response:
-            assert isinstance(error, HTTPException)
-            return _json(Refused(error.status_code, "The resource was not found.").body, error.status_code)
-
-        return {Refused: refused, HTTPException: strayed}
-
-    def refuse_token(self, request: Request) -> Response:
-        """Without a good token nothing is told."""
-        return _json(Refused(401, "Your API token is invalid or expired.").body, 401)
-
-    def refuse_rate(self, limit: Limit, wait_s: float) -> Response:
-        """The minute's calls are spent."""
-        response = _json(Refused(429, "Rate limit exceeded. Please wait before retrying.").body, 429)
-        wait = max(1, math.ceil(wait_s))
-        response.headers["Retry-After"] = str(wait)
-        response.headers["X-RateLimit-Limit"] = str(limit.calls)
-        response.headers["X-RateLimit-Remaining"] = "0"
-        response.headers["X-RateLimit-Reset"] = str(math.ceil(self.clock.now()) + wait)
-        return response
-
-    def rate_headers(self, hits: Hits, now: float) -> Mapping[str, str]:
-        """Laravel's two headers."""
-        if not hits.limits:
-            return {}
-        limit = hits.limits[0]
-        return {
-            "X-RateLimit-Limit": str(limit.calls),
-            "X-RateLimit-Remaining": str(limit.calls - hits.used(limit, now)),
-        }
-
-    def routes(self) -> Sequence[Route]:
-        """All known routes below ``/api/v1``, each with the scopes that an agent key needs for it."""
-        table = (
-            *self._job_routes(),
-            *self._people_routes(),
-            *self._account_routes(),
-            *self._desk_routes(),
-            *self._other_routes(),
-        )
-        return [
-            Route(f"/api/v1{path}", self._scoped(act, method, scopes), methods=[method])
-            for method, path, act, *scopes in table
-        ]
-
-    def _scoped(self, act: Act, method: str, scopes: Sequence[str]) -> Act:
-        async def guarded(request: Request) -> Response:
-            needed = ("read" if method == "GET" else "write", *scopes)
-            self.account.allow(self.token_of(request.headers), needed, self.clock.now())
-            return await act(request)
-
-        return guarded
-
-    def _tell(self, answer: Json, status: int = 200) -> Response:
-        """An answer in the shape that this sandbox plays."""
-        if self.shape == "enveloped" and "success" not in answer:
-            answer = {"success": True, "data": answer, "message": answer.get("message")}
-        return _json(answer, status)
-
-    async def _once(self, request: Request, make: Callable[[], Json], status: int = 201) -> Response:
-        """Do it, or tell again what was told when it was done under the same key in the last 24 hours."""
-        key, now = request.headers.get("idempotency-key"), self.clock.now()
-        kept = self._kept.get(key) if key else None
-        if kept is not None and now - kept.at < KEY_LIFE_S:
-            return Response(kept.body, kept.status, media_type="application/json")
-        response = self._tell(make(), status)
-        if key:
-            self._kept[key] = Kept(now, status, bytes(response.body))
-        return response
-
-    def _page(self, request: Request, name: str, told: Sequence[Json], *, laravel: bool) -> Response:
-        """One page of a list; ``limit`` and ``per_page`` are both understood."""
-        query = request.query_params
-        size = min(_positive(query.get("limit") or query.get("per_page"), 20), LARGEST_PAGE)
-        page = _positive(query.get("page"), 1)
-        part = list(told[(page - 1) * size : page * size])
-        if not laravel:
-            return self._tell({name: part, "total": len(told), "page": page, "per_page": size})
-        last = max(1, -(-len(told) // size))
-        numbers = {"current_page": page, "last_page": last, "per_page": size, "total": len(told)}
-        return self._tell({"data": part, **numbers})
+    def offered(self) -> Iterator[Offered]:
+        """Batches and candidates, and what the office offers."""
+        yield from self._job_routes()
+        yield from self._people_routes()
+        yield from super().offered()
 
     # jobs
 
-    def _job_routes(self) -> Iterator[tuple[Any, ...]]:
+    def _job_routes(self) -> Iterator[Offered]:
         yield "GET", "/jobs", self._list_jobs, "screen"
         yield "POST", "/jobs", self._post_job, "screen"
         yield "POST", "/jobs/upload-zip", self._post_zip, "screen"
@@ -428,7 +301,7 @@ class HireSquireSandbox(Sandbox):
             for batch in newest
             if status in {None, batch.status} and (iso(batch.created_at) or "") >= since
         ]
-        return self._page(request, "jobs", chosen, laravel=self.shape != "flat")
+        return self.page(request, "jobs", chosen, laravel=self.shape != "flat")
 
     async def _post_job(self, request: Request) -> Response:
         body, token = await body_of(request), self.token_of(request.headers)
@@ -436,7 +309,7 @@ class HireSquireSandbox(Sandbox):
         def make() -> Json:
             return rows.accepted_json(self._accept("api", token, *forms.job_form(body)))
 
-        return await self._once(request, make, 202)
+        return await self.once(request, make, 202)
 
     async def _post_zip(self, request: Request) -> Response:
         body, token = await forms.zip_form(request), self.token_of(request.headers)
@@ -444,7 +317,7 @@ class HireSquireSandbox(Sandbox):
         def make() -> Json:
             return rows.accepted_json(self._accept("api", token, *forms.job_form(body)))
 
-        return await self._once(request, make, 202)
+        return await self.once(request, make, 202)
 
     async def _post_bulk(self, request: Request) -> Response:
         body, token = await body_of(request), self.token_of(request.headers)
@@ -457,26 +330,26 @@ class HireSquireSandbox(Sandbox):
             made = [self._accept("api", token, *form) for form in read]
             return {"jobs": [{"job_id": batch.id, "status": batch.status} for batch in made]}
 
-        return await self._once(request, make, 202)
+        return await self.once(request, make, 202)
 
     async def _get_job(self, request: Request) -> Response:
-        return self._tell(rows.batch_json(self._batch(request), self.clock.now()))
+        return self.tell(rows.batch_json(self._batch(request), self.clock.now()))
 
     async def _get_results(self, request: Request) -> Response:
         batch, query = self._batch(request), request.query_params
         if batch.status == "processing":
             raise Refused(425, "Job is still processing.", more={"status": "processing"})
-        least, most = _positive(query.get("min_score"), 0), _positive(query.get("max_score"), 100)
+        least, most = positive(query.get("min_score"), 0), positive(query.get("max_score"), 100)
         chosen = [one for one in batch.ranked if least <= one.score <= most]
-        chosen = chosen[: _positive(query.get("only_top_n"), len(chosen))]
-        return self._tell(rows.results_json(batch, chosen, _positive(query.get("page"), 1)))
+        chosen = chosen[: positive(query.get("only_top_n"), len(chosen))]
+        return self.tell(rows.results_json(batch, chosen, positive(query.get("page"), 1)))
 
     async def _cancel(self, request: Request) -> Response:
         batch = self._batch(request)
         if batch.status != "processing":
             raise Refused(422, errors={"status": ["Only a job that is being processed can be cancelled."]})
         self._end(batch, "cancelled", "Job has been cancelled.", [resume.filename for resume in batch.resumes], "api")
-        return self._tell({"job_id": batch.id, "status": "cancelled", "message": batch.message})
+        return self.tell({"job_id": batch.id, "status": "cancelled", "message": batch.message})
 
     async def _compare(self, request: Request) -> Response:
         batch = self._batch(request)
@@ -484,7 +357,7 @@ class HireSquireSandbox(Sandbox):
         chosen = [one for one in batch.ranked if one.id in named]
         if len(chosen) < 2:
             raise invalid("ids", "must have at least 2 items")
-        return self._tell(rows.compared_json(batch, chosen))
+        return self.tell(rows.compared_json(batch, chosen))
 
     async def _outcome(self, request: Request) -> Response:
         batch, body = self._batch(request), await body_of(request)
@@ -493,14 +366,14 @@ class HireSquireSandbox(Sandbox):
             raise Refused(422, errors={"outcome": ["The selected outcome is invalid."]})
         self.note("api", "outcome", "application", str(one.id), {"outcome": one.outcome}, {"outcome": body["outcome"]})
         one.outcome = body["outcome"]
-        return _json({"success": True, "message": "Outcome recorded successfully."})
+        return answer({"success": True, "message": "Outcome recorded successfully."})
 
     async def _mail(self, request: Request) -> Response:
         batch, body = self._batch(request), await body_of(request)
         one = self._candidate_of(batch, body)
         told = mail_json(batch, one, body, self.clock.now())
         self.note("api", "drafted", "candidate", str(one.id), {}, {"mail": told["email_type"]})
-        return _json(told)
+        return answer(told)
 
     async def _mails(self, request: Request) -> Response:
         batch, body = self._batch(request), await body_of(request)
@@ -508,16 +381,16 @@ class HireSquireSandbox(Sandbox):
         if not isinstance(named, list) or not 1 <= len(named) <= 50:
             raise invalid("candidate_ids", "must be between 1 and 50")
         people = [self._candidate_of(batch, {"candidate_id": id_}) for id_ in named]
-        return _json({"success": True, "emails": [mail_json(batch, one, body, self.clock.now()) for one in people]})
+        return answer({"success": True, "emails": [mail_json(batch, one, body, self.clock.now()) for one in people]})
 
     async def _questions(self, request: Request) -> Response:
         batch, body = self._batch(request), await body_of(request)
-        return _json(questions_json(self._candidate_of(batch, body), body))
+        return answer(questions_json(self._candidate_of(batch, body), body))
 
     async def _icebreaker(self, request: Request) -> Response:
         one = self._candidate_of(self._batch(request), await body_of(request))
         told = rows.candidate_json(one)["icebreaker"]
-        return _json({"success": True, "candidate_id": one.id, "icebreaker": told})
+        return answer({"success": True, "candidate_id": one.id, "icebreaker": told})
 
     def _batch(self, request: Request) -> Batch:
         found = self.batches.get(request.path_params["id"])
@@ -533,7 +406,7 @@ class HireSquireSandbox(Sandbox):
 
     # candidates
 
-    def _people_routes(self) -> Iterator[tuple[Any, ...]]:
+    def _people_routes(self) -> Iterator[Offered]:
         yield "GET", "/candidates", self._list_candidates, "screen"
         yield "GET", "/candidates/{id:int}", self._get_candidate, "screen"
         yield "PATCH", "/candidates/{id:int}/status", self._patch_status, "screen"
@@ -541,7 +414,7 @@ class HireSquireSandbox(Sandbox):
     async def _list_candidates(self, request: Request) -> Response:
         query = request.query_params
         job, status, text = query.get("job_id"), query.get("status"), (query.get("search") or "").casefold()
-        least, most = _positive(query.get("min_score"), 0), _positive(query.get("max_score"), 100)
+        least, most = positive(query.get("min_score"), 0), positive(query.get("max_score"), 100)
         chosen = [
             one
             for one in self.people.values()
@@ -554,17 +427,17 @@ class HireSquireSandbox(Sandbox):
         ordered = sorted(chosen, key=lambda one: (by(one) if by else one.processed_at, one.id))
         newest_first = query.get("sort_dir", "desc") != "asc"
         told = [rows.candidate_json(one) for one in (reversed(ordered) if newest_first else ordered)]
-        return self._page(request, "candidates", told, laravel=True)
+        return self.page(request, "candidates", told, laravel=True)
 
     async def _get_candidate(self, request: Request) -> Response:
-        return self._tell(rows.candidate_json(self._person(request)))
+        return self.tell(rows.candidate_json(self._person(request)))
 
     async def _patch_status(self, request: Request) -> Response:
         one, body = self._person(request), await body_of(request)
         if "status" not in body:
             raise invalid("status", "is required")
         self._move("api", one, body["status"])
-        return _json({"success": True, "candidate": rows.candidate_json(one)})
+        return answer({"success": True, "candidate": rows.candidate_json(one)})
 
     def _person(self, request: Request) -> Candidate:
         one = self.people.get(request.path_params["id"])
@@ -572,299 +445,8 @@ class HireSquireSandbox(Sandbox):
             raise Refused(404, "The candidate was not found.")
         return one
 
-    # account: keys, credits, limits
 
-    def _account_routes(self) -> Iterator[tuple[Any, ...]]:
-        yield "GET", "/agent-keys", self._list_keys
-        yield "POST", "/agent-keys", self._post_key
-        yield "GET", "/agent-keys/{id:int}", self._get_key
-        yield "PUT", "/agent-keys/{id:int}", self._put_key
-        yield "DELETE", "/agent-keys/{id:int}", self._revoke_key
-        yield "POST", "/agent-keys/{id:int}/regenerate", self._renew_key
-        yield "GET", "/agent-keys/{id:int}/usage", self._key_usage
-        yield "GET", "/credits/balance", self._balance
-        yield "GET", "/credits/estimate", self._estimate
-        yield "GET", "/credits/packs", self._packs
-        yield "GET", "/credits/transactions", self._transactions
-        yield "POST", "/credits/purchase", self._purchase
-        yield "POST", "/credits/checkout", self._checkout
-        yield "POST", "/credits/payment-intent", self._intent
-        yield "POST", "/credits/auto-reload/enable", self._auto_reload
-        yield "POST", "/credits/auto-reload/disable", self._no_auto_reload
-        yield "POST", "/credits/webhook/configure", self._usage_hook
-        yield "GET", "/rate-limit", self._rate_limit
-
-    def _key(self, request: Request) -> AgentKey:
-        key = self.account.keys.get(request.path_params["id"])
-        if key is None:
-            raise Refused(404, "The agent key was not found.")
-        return key
-
-    def _key_told(self, key: AgentKey, status: int = 200, *, told: bool = False) -> Response:
-        return self._tell({"key": self.account.key_json(key, self.clock.now(), told=told)}, status)
-
-    async def _list_keys(self, request: Request) -> Response:
-        now = self.clock.now()
-        return self._tell({"keys": [self.account.key_json(key, now) for key in self.account.keys.values()]})
-
-    async def _post_key(self, request: Request) -> Response:
-        body, now = await body_of(request), self.clock.now()
-
-        def make() -> Json:
-            key = self.account.make_key(body, now)
-            self._admit(key.key)
-            return {"key": self.account.key_json(key, now, told=True)}
-
-        return await self._once(request, make)
-
-    def _admit(self, token: str) -> None:
-        """Let a token in; the limit is the user's, whichever of the user's tokens asks."""
-        self.tokens = (*self.tokens, token)
-        self.hits[token] = self.hits[self.tokens[0]]
-
-    async def _get_key(self, request: Request) -> Response:
-        return self._key_told(self._key(request))
-
-    async def _put_key(self, request: Request) -> Response:
-        return self._key_told(self.account.change_key(self._key(request), await body_of(request)))
-
-    async def _revoke_key(self, request: Request) -> Response:
-        key = self._key(request)
-        key.is_active = False
-        self.tokens = tuple(token for token in self.tokens if token != key.key)
-        return _json({"success": True, "message": "Agent key revoked."})
-
-    async def _renew_key(self, request: Request) -> Response:
-        key = self._key(request)
-        self.tokens = tuple(token for token in self.tokens if token != key.key)
-        self._admit(self.account.renew(key))
-        return self._key_told(key, told=True)
-
-    async def _key_usage(self, request: Request) -> Response:
-        return self._tell({"usage": self.account.usage_json(self._key(request), self.clock.now())})
-
-    async def _balance(self, request: Request) -> Response:
-        return self._tell(self.account.balance_json())
-
-    async def _estimate(self, request: Request) -> Response:
-        count = _positive(request.query_params.get("candidate_count"), 0)
-        if not count:
-            raise invalid("candidate_count", "is required")
-        cost = {"candidate_count": count, "cost_per_candidate": 0.01, "total_cost": round(count * 0.01, 2)}
-        return self._tell({**cost, "currency": "USD", "can_afford": self.account.credits >= count})
-
-    async def _packs(self, request: Request) -> Response:
-        """A map, as the one client reads it, or an array, as the other one does."""
-        if self.shape == "flat":
-            return self._tell({"packs": PACKS})
-        return self._tell({"packs": [{"id": name, **pack} for name, pack in PACKS.items()]})
-
-    async def _transactions(self, request: Request) -> Response:
-        query = request.query_params
-        start, count = _positive(query.get("offset"), 0), min(_positive(query.get("limit"), 50), 100)
-        entries = self.account.ledger[::-1][start : start + count]
-        numbers = {"total": len(self.account.ledger), "balance": self.account.credits / 100}
-        return self._tell({"transactions": entries, **numbers})
-
-    async def _purchase(self, request: Request) -> Response:
-        body = await body_of(request)
-        cents, what = _bought(body)
-        if not body.get("payment_method_id"):
-            raise invalid("payment_method_id", "is required")
-
-        def make() -> Json:
-            self.account.buy(cents, self.clock.now(), what)
-            self.note("api", "purchase", "credit", what, {}, {"credits": cents})
-            return {"success": True, "credits_added": cents, "balance": self.account.credits / 100}
-
-        return await self._once(request, make, 200)
-
-    async def _checkout(self, request: Request) -> Response:
-        _, what = _bought(await body_of(request))
-        return _json({"success": True, "checkout_url": f"https://checkout.example.test/{self.number()}", "for": what})
-
-    async def _intent(self, request: Request) -> Response:
-        cents, _ = _bought(await body_of(request))
-        id_ = f"pi_{self.number()}"
-        return _json(
-            {"success": True, "payment_intent_id": id_, "client_secret": f"{id_}_secret", "amount": cents / 100}
-        )
-
-    async def _auto_reload(self, request: Request) -> Response:
-        body = await body_of(request)
-        for name in ("threshold", "amount", "payment_method_id"):
-            if body.get(name) in (None, ""):
-                raise invalid(name, "is required")
-        self.account.auto_reload = {"enabled": True, "threshold": body["threshold"], "amount": body["amount"]}
-        return _json({"success": True, "auto_reload_enabled": True, **self.account.auto_reload})
-
-    async def _no_auto_reload(self, request: Request) -> Response:
-        self.account.auto_reload = {"enabled": False, "threshold": None, "amount": None}
-        return _json({"success": True, "auto_reload_enabled": False})
-
-    async def _usage_hook(self, request: Request) -> Response:
-        body = await body_of(request)
-        url = body.get("url") or body.get("webhook_url")
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-            raise invalid("url", "must be a valid URL")
-        self.hooks[USAGE] = Hook(USAGE, url, tuple(body.get("events") or ()), self.webhook_secret)
-        return _json({"success": True, "message": "Webhook configured."})
-
-    async def _rate_limit(self, request: Request) -> Response:
-        hits, now = self.hits[self.token_of(request.headers)], self.clock.now()
-        limit = hits.limits[0] if hits.limits else Limit(60, 60.0)
-        used = hits.used(limit, now) if hits.limits else 0
-        left = {"remaining": limit.calls - used, "reset_in_seconds": math.ceil(limit.window_s)}
-        return self._tell({"limit": limit.calls, **left, "reset_at": iso(now + limit.window_s)})
-
-    # calendars and interviews: {success, data, message}
-
-    def _desk_routes(self) -> Iterator[tuple[Any, ...]]:
-        yield "GET", "/calendar/connections", self._list_calendars
-        yield "POST", "/calendar/connections", self._post_calendar
-        yield "DELETE", "/calendar/connections/{id:int}", self._delete_calendar
-        yield "GET", "/calendar/slots", self._slots
-        yield "GET", "/interviews", self._list_interviews
-        yield "POST", "/interviews", self._post_interview
-        yield "GET", "/interviews/{id:int}", self._get_interview
-        yield "PUT", "/interviews/{id:int}", self._put_interview
-        yield "DELETE", "/interviews/{id:int}", self._delete_interview
-        yield "POST", "/meetings/links", self._meet
-
-    async def _list_calendars(self, request: Request) -> Response:
-        return _enveloped(list(self.desk.connections.values()))
-
-    async def _post_calendar(self, request: Request) -> Response:
-        body = await body_of(request)
-        made = {"success": True, "message": "Calendar connected."}
-        return await self._once(request, lambda: {**made, "data": self.desk.connect(body)})
-
-    async def _delete_calendar(self, request: Request) -> Response:
-        _there(self.desk.connections, request)
-        del self.desk.connections[request.path_params["id"]]
-        return _enveloped(None, "Calendar disconnected.")
-
-    async def _slots(self, request: Request) -> Response:
-        return _enveloped(self.desk.slots(request.query_params))
-
-    async def _list_interviews(self, request: Request) -> Response:
-        job = request.query_params.get("job_id")
-        return _enveloped([r for r in self.desk.interviews.values() if job in {None, str(r["job_posting_id"])}])
-
-    async def _post_interview(self, request: Request) -> Response:
-        body = await body_of(request)
-
-        def make() -> Json:
-            row = self.desk.book(body)
-            self.note("api", "invited", "candidate", str(row["candidate_id"]), {}, {"interview": row["id"]})
-            return {"success": True, "message": "Interview scheduled.", "data": row}
-
-        return await self._once(request, make)
-
-    async def _get_interview(self, request: Request) -> Response:
-        return _enveloped(_there(self.desk.interviews, request))
-
-    async def _put_interview(self, request: Request) -> Response:
-        row = self.desk.rebook(_there(self.desk.interviews, request), await body_of(request))
-        return _enveloped(row, "Interview updated.")
-
-    async def _delete_interview(self, request: Request) -> Response:
-        row = self.desk.rebook(_there(self.desk.interviews, request), {"status": "cancelled"})
-        return _enveloped(row, "Interview cancelled.")
-
-    async def _meet(self, request: Request) -> Response:
-        return _enveloped(self.desk.meet(await body_of(request)), "Meeting link made.")
-
-    # schema, webhooks, MCP
-
-    def _other_routes(self) -> Iterator[tuple[Any, ...]]:
-        yield "GET", "/schema", self._schema
-        yield "GET", "/schema/health", self._health
-        yield "GET", "/schema/validate", self._validate
-        yield "POST", "/webhooks/test", self._test_hook
-        yield "POST", "/mcp", self._mcp
-
-    async def _schema(self, request: Request) -> Response:
-        methods: dict[str, list[str]] = {}
-        for route in self.app.routes:
-            if isinstance(route, Route):
-                methods.setdefault(route.path.replace(":int", ""), []).extend(
-                    sorted((route.methods or set()) - {"HEAD"})
-                )
-        told = [{"path": path, "methods": ways, "description": ""} for path, ways in methods.items()]
-        return self._tell({"version": "1.0", "endpoints": told})
-
-    async def _health(self, request: Request) -> Response:
-        return self._tell({"status": "ok"})
-
-    async def _validate(self, request: Request) -> Response:
-        return self._tell(self._whoami())
-
-    def _whoami(self) -> Json:
-        told = self.account.balance_json()
-        names = ("balance", "formatted_balance", "is_low", "auto_reload_enabled")
-        user = {"id": 123, "name": "Alex Agent", "email": "alex.agent@example.com"}
-        return {"valid": True, "user": user, "credits": {name: told[name] for name in names}}
-
-    async def _test_hook(self, request: Request) -> Response:
-        url = (await body_of(request)).get("url")
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-            raise invalid("url", "must be a valid URL")
-        if self.client is None:
-            return _json({"success": False, "message": "The address could not be reached."})
-        body = orjson.dumps({"event": "webhook.test", "timestamp": iso(self.clock.now())})
-        headers = {"Content-Type": "application/json", **self._signed(Hook("", url, (), self.webhook_secret), body)}
-        try:
-            code = (await self.client.post(url, content=body, headers=headers)).status_code
-        except httpx.HTTPError:
-            return _json({"success": False, "message": "The address could not be reached."})
-        return _json({"success": code < 300, "message": "The test was sent.", "response_code": code})
-
-    async def _mcp(self, request: Request) -> Response:
-        """The tools of llms.txt that only read; what spends or writes to people is not played here."""
-        body = await body_of(request)
-        reply = {"jsonrpc": "2.0", "id": body.get("id")}
-        asked = body.get("params") if isinstance(body.get("params"), dict) else {}
-        tools = [{"name": name, "description": "", "inputSchema": {"type": "object"}} for name in ("whoami",)]
-        if body.get("method") == "tools/list":
-            return _json({**reply, "result": {"tools": tools}})
-        if body.get("method") == "tools/call" and asked and asked.get("name") == "whoami":
-            content = [{"type": "text", "text": orjson.dumps(self._whoami()).decode()}]
-            return _json({**reply, "result": {"content": content}})
-        return _json({**reply, "error": {"code": -32601, "message": "Method not found"}})
-
-
-# --- what an answer is made of --------------------------------------------------------------------------------------
-
-
-def _json(answer: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(answer), status, media_type="application/json")
-
-
-def _enveloped(data: Any, message: str | None = None) -> Response:
-    return _json({"success": True, "data": data, "message": message})
-
-
-def _there(table: Mapping[int, Json], request: Request) -> Json:
-    row = table.get(request.path_params["id"])
-    if row is None:
-        raise Refused(404, "The resource was not found.")
-    return row
-
-
-def _positive(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) else otherwise
-
-
-def _bought(body: Json) -> tuple[int, str]:
-    """How many credits a purchase brings, and what it is."""
-    pack = PACKS.get(body.get("pack", ""))
-    if pack is not None:
-        return pack["credits"], str(body["pack"])
-    amount = body.get("amount")
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 5:
-        raise invalid("amount", "must be at least 5")
-    return int(amount * 100), "custom"
+# --- résumés made by hand ---------------------------------------------------------------------------------------------
 
 
 def _resume_of(person: Mapping[str, Any], at: int) -> Resume:

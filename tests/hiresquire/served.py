@@ -30,6 +30,7 @@ class Served:
     def __enter__(self) -> Self:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
+        listener.listen(64)  # who connects before the server runs is waited for, not refused
         self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.base_url = f"{self.address}/api/v1"
         self.ready = threading.Event()

@@ -528,3 +528,9 @@ def test_the_ledger_and_the_log_agree():
     assert [(one["type"], one["amount"], one["balance_after"]) for one in ledger["transactions"]] == [
         ("refund", 0.01, 25.48), ("usage", -0.03, 25.47),
     ]  # fmt: skip
+
+
+def test_people_who_upload_by_hand_buy_what_they_lack():
+    sandbox = filled(jobs=3, people=3000)
+    assert len(sandbox.snapshot()["application"]) == 3000
+    assert sandbox.account.credits >= 0
