@@ -155,6 +155,7 @@ class HireSquire:
         """The candidate's row as the answer to a move tells it; None: it tells none."""
         if status not in (*STATUSES, *ALIASES):
             raise Rejected("HireSquire knows no such status")
+        _prove_ids(item)
         answer = await self._api.write("PATCH", f"/candidates/{item}/status", {"status": ALIASES.get(status, status)})
         row: Json = understood("PATCH", lambda: wire.inner(answer, "candidate"))
         if "id" not in row:
@@ -199,6 +200,7 @@ class HireSquire:
 
     async def results(self, batch: str, page: int = 1) -> AsyncIterator[ResultPage]:
         """The results by pages of 50, best first; each row once."""
+        _prove_ids(batch)
         seen: set[str] = set()
         asked: int | None = page
         while asked is not None:
@@ -229,6 +231,7 @@ class HireSquire:
 
     async def cancel(self, batch: str) -> Batch:
         """Cancel a batch that is being processed."""
+        _prove_ids(batch)
         answer = await self._api.write("POST", f"/jobs/{batch}/cancel")
         told: Batch = understood("POST", lambda: wire.batch({"job_id": batch, **wire.inner(answer, "job")}))
         if told.state is BatchState.PROCESSING or told.id != batch:
@@ -244,6 +247,7 @@ class HireSquire:
         """Report what became of a candidate."""
         if outcome not in OUTCOMES:
             raise Rejected("HireSquire knows no such outcome")
+        _prove_ids(batch, item)
         body = {"candidate_id": int(item), "outcome": outcome}
         answer = await self._api.write("POST", f"/jobs/{batch}/outcome", body)
         if not isinstance(answer, dict) or answer.get("success") is not True:
@@ -292,6 +296,11 @@ def marked(title: str, key: str) -> str:
     """A batch's title with the mark by which it is found again."""
     mark = f" [sync:{blake2b(key.encode(), digest_size=8).hexdigest()}]"
     return title.strip()[: _LONGEST_TITLE - len(mark)] + mark
+
+
+def _prove_ids(*ids: str) -> None:
+    if not all(map(wire.is_id, ids)):
+        raise Rejected("the id is none of HireSquire's")
 
 
 def _prove(draft: BatchDraft) -> None:

@@ -564,6 +564,21 @@ def test_an_outcome_that_is_not_confirmed_is_unknown(answer):
     answering(scene, (200, answer))
 
 
+@pytest.mark.parametrize("odd", ["", "../1", "1/status", "one", "²"])
+def test_an_id_that_cannot_be_theirs_is_asked_of_nobody(odd):
+    sandbox = new_sandbox()
+
+    async def scene(connector, bare):
+        calls = (connector.move(odd, "hired"), connector.report(odd, "1", "hired"), connector.report("1", odd, "hired"),
+                 connector.cancel(odd), anext(connector.results(odd)))  # fmt: skip
+        for call in calls:
+            with pytest.raises(Rejected):
+                await call
+
+    play(sandbox, scene)
+    assert not sandbox.arrivals
+
+
 def test_nothing_is_made_but_by_a_batch():
     sandbox = new_sandbox()
 
