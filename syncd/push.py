@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import tenacity
 
 from syncd import people, pull, schema
+from syncd.bases import sent_digest, sent_values, took_effect
 from syncd.connector import Connector, Finds, Pipelines
 from syncd.errors import (
     AuthFailed,
@@ -284,10 +285,6 @@ def _sent(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
          detail=intent.call)  # fmt: skip
 
 
-def _sent_values(work: Work, intent: IntentRow) -> dict[str, Any]:
-    return dict(work.world.unseal(intent.sent_values, f"{intent.id}/sent")) if intent.sent_values else {}
-
-
 def adopt(work: Work, id_: str, records: tuple[Record, ...], *, ours: bool) -> None:
     """A create is known to have taken effect (``ours``), or its likeness was found: fill the link's empty end.
 
@@ -300,7 +297,7 @@ def adopt(work: Work, id_: str, records: tuple[Record, ...], *, ours: bool) -> N
     connection = work.world.connections[intent.connection]
     touched = pull.absorb(work, connection, records, pull.GET)
     born = {record.ref.kind: record for record in reversed(records)}
-    values = _sent_values(work, intent) if ours else {}
+    values = sent_values(work, intent) if ours else {}
     done = []
     for key, part in sorted(intent.wants.items(), key=lambda item: int(item[0])):
         own = work.tx.link(int(key))
@@ -333,66 +330,12 @@ def _fill(
     setattr(link, end, id_)
     row = work.tx.record(connection.name, kind, id_)
     if row is not None and values:
-        defaulted = set(values.get("defaulted", ())) & set(part)
-        row.defaulted = sorted({*(row.defaulted or ()), *defaulted}) or None
-        for name in defaulted:
-            row.seen.pop(name, None)
-        row.written_at = work.tx.now
-        work.tx.put_record(row)
-        _first_bases(work, connection, link, end, row, part, values, skip=defaulted)
+        took_effect(work, link, end, row, part, values)
     work.tx.put_link(link)
     if row is not None:
         hold_record(work, pair, row, {})  # a webhook may have shown it before its answer was looked up
     note(work, connection.name, kind.value, id_, "created" if values else "adopted", link=link.id, fields=sorted(part))
     return True
-
-
-def _first_bases(
-    work: Work,
-    connection: Connection,
-    link: LinkRow,
-    end: End,
-    row: RecordRow,
-    part: dict[str, list[str]],
-    values: dict[str, Any],
-    *,
-    skip: set[str],
-) -> None:
-    terms = connection.terms[Kind(link.kind)]
-    here: dict[str, str] = getattr(link, f"{end}_base")
-    there: dict[str, str] = getattr(link, f"{end.other}_base")
-    for name, (wanted, source) in part.items():
-        if name in skip or not source:
-            continue
-        told = row.seen.get(name)
-        sent = _sent_digest(name, wanted, values.get("word"), connection)
-        if told is None and name not in terms.untold:
-            continue
-        known = values.get("answered", True) and name not in WORDED
-        here[name] = told if known and told is not None else sent
-        there[name] = source
-    for name in work.world.pair(link.pair).fields[Kind(link.kind)] - set(part) - skip:
-        if name in row.seen:  # not borne: the source's value is a change from nothing, an update at once
-            here[name] = row.seen[name] if values.get("answered", True) else _at_birth(work, connection, link, name)
-            there[name] = EMPTY
-
-
-def _at_birth(work: Work, connection: Connection, link: LinkRow, name: str) -> str:
-    """The digest of what a field holds at birth: told unlike it, somebody has edited it since."""
-    kind = Kind(link.kind)
-    theirs = connection.vocabulary.fields[kind].get(name, "")
-    value = connection.terms[kind].facts.born.get(theirs)
-    return digest_value(name, value, work.world.digest)
-
-
-def _sent_digest(name: str, wanted: str, word: str | None, connection: Connection) -> str:
-    """The digest of what was sent: a worded field's word at the target."""
-    if name not in WORDED or wanted == EMPTY:
-        return wanted
-    if name == "stage" and word is not None:
-        return f"={word}"
-    choices = connection.vocabulary.words[name].theirs(wanted[1:])
-    return f"={choices[0]}" if choices else wanted
 
 
 # --- updating -------------------------------------------------------------------------------------------------------
@@ -463,7 +406,7 @@ def confirm(work: Work, id_: str, record: Record | None, *, known: bool) -> None
         _look_again(work, intent, "accepted", connection.facts.visible_s)
         return
     touched = pull.absorb(work, connection, (record,), pull.GET)
-    told, sent = _told(work, connection, ref), _sent_values(work, intent)
+    told, sent = _told(work, connection, ref), sent_values(work, intent)
     pending = _pending(connection, intent, told, sent)
     shown = {key: {n: want for n, want in part.items() if n not in pending} for key, part in intent.wants.items()}
     answered = known and intent.looks == 0
@@ -508,7 +451,7 @@ def _pending(connection: Connection, intent: IntentRow, told: Fields, sent: dict
 
 def _digest_sent(intent: IntentRow, name: str, sent: dict[str, Any], connection: Connection) -> str:
     wanted = next(part[name][0] for part in intent.wants.values() if name in part)
-    return _sent_digest(name, wanted, sent.get("word"), connection)
+    return sent_digest(name, wanted, sent.get("word"), connection)
 
 
 def _wait_on(work: Work, connection: Connection, intent: IntentRow, record: Record, *, known: bool) -> None:
@@ -648,7 +591,7 @@ def found(work: Work, id_: str, records: tuple[Record, ...]) -> None:
         return
     chosen = (own[0], *_belonging(own[0], records))
     if intent.sent_values is not None and intent.reason != "taken":
-        values = {**_sent_values(work, intent), "answered": False}
+        values = {**sent_values(work, intent), "answered": False}
         intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
         save_intent(work, intent)
     adopt(work, id_, chosen, ours=intent.reason != "taken")
@@ -670,7 +613,7 @@ def lookup_of(work: Work, id_: str) -> tuple[IntentRow, Draft | None] | None:
         return None
     if intent.call != CREATE:
         return intent, None
-    values = _sent_values(work, intent)
+    values = sent_values(work, intent)
     draft = _draft(work, intent, values.get("word"), values)
     if draft is None:
         hold_intent(work, intent, "unknown_outcome", "a parent is gone")

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from syncd import matching, schema
+from syncd.bases import sent_values, took_effect
 from syncd.creating import borne, create, may_create
 from syncd.finding import look_up
 from syncd.holds import hold_record, load_holds
 from syncd.intents import creation_of, delete_intent, drop_creation, load_intents, save_intent
-from syncd.mapping import WORDED
 from syncd.matching import How, Likeness
 from syncd.merging import merge_link
 from syncd.model import Kind
@@ -155,11 +155,7 @@ def _complete(work: Work, link: LinkRow, end: End, row: RecordRow) -> None:
         return
     part = intent.wants.pop(str(link.id))
     if intent.state in IN_FLIGHT:
-        base: dict[str, str] = getattr(link, f"{end.other}_base")
-        here: dict[str, str] = getattr(link, f"{end}_base")
-        for name, (wanted, source) in part.items():
-            if source and name in row.seen and name not in WORDED:
-                base[name], here[name] = source, wanted
+        took_effect(work, link, end, row, part, {**sent_values(work, intent), "answered": False})
     if intent.link == link.id or not intent.wants:
         keys = list(intent.wants)
         delete_intent(work, intent)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from syncd import plan, schema
-from syncd.connector import Connector, Delivery, Notice, Webhooks, with_ability
+from syncd.connector import Delivery, Notice, Webhooks, with_ability
 from syncd.cycle import Engine
 from syncd.facts import Walk
 from syncd.limits import Priority, parse_rules
@@ -67,18 +67,11 @@ class Ear:
         return None if notice is None else Heard(notice)
 
 
-def ear_of(connection: Connection, connector: Connector, path_secret: str | None) -> Ear:
-    """A connection's ear. A connector that takes an empty delivery judges nothing: the path alone can be genuine."""
-    judging: Webhooks | None = with_ability(connector, Webhooks)
-    if judging is not None and judging.verify(Delivery(b"", {})) is not None:
-        judging = None
-    return Ear(connection, judging, path_secret)
-
-
 def ears_of(engine: Engine, path_secrets: Mapping[str, str | None]) -> dict[str, Ear]:
     """The ears of all connections that are enabled; ``path_secrets`` by connection."""
     return {
-        name: ear_of(lane.connection, lane.connector, path_secrets.get(name)) for name, lane in engine.lanes.items()
+        name: Ear(lane.connection, with_ability(lane.connector, Webhooks), path_secrets.get(name))
+        for name, lane in engine.lanes.items()
     }
 
 

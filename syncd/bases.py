@@ -1,0 +1,80 @@
+"""The first bases of a link whose one end we have created: what the create bore is agreed, the rest is to be written."""
+
+from typing import Any
+
+from syncd.mapping import EMPTY, WORDED, digest_value
+from syncd.model import Kind
+from syncd.reconcile import End
+from syncd.rows import IntentRow, LinkRow, RecordRow
+from syncd.setup import Connection
+from syncd.work import Work
+
+
+def sent_values(work: Work, intent: IntentRow) -> dict[str, Any]:
+    """What a call bore when it went out."""
+    return dict(work.world.unseal(intent.sent_values, f"{intent.id}/sent")) if intent.sent_values else {}
+
+
+def took_effect(
+    work: Work, link: LinkRow, end: End, row: RecordRow, part: dict[str, list[str]], values: dict[str, Any]
+) -> None:
+    """Our create made the record at an end of a link; ``part`` is what the link wanted of it.
+
+    ``values`` is what was sent; with ``answered`` false its answer was lost, and somebody may have edited it since.
+    """
+    defaulted = set(values.get("defaulted", ())) & set(part)
+    row.defaulted = sorted({*(row.defaulted or ()), *defaulted}) or None
+    for name in defaulted:
+        row.seen.pop(name, None)
+    row.written_at = work.tx.now
+    work.tx.put_record(row)
+    _first_bases(work, link, end, row, part, values, skip=defaulted)
+    work.tx.put_link(link)
+
+
+def _first_bases(
+    work: Work,
+    link: LinkRow,
+    end: End,
+    row: RecordRow,
+    part: dict[str, list[str]],
+    values: dict[str, Any],
+    *,
+    skip: set[str],
+) -> None:
+    connection = work.world.pair(link.pair).at(end)
+    terms = connection.terms[Kind(link.kind)]
+    here: dict[str, str] = getattr(link, f"{end}_base")
+    there: dict[str, str] = getattr(link, f"{end.other}_base")
+    for name, (wanted, source) in part.items():
+        if name in skip or not source:
+            continue
+        told = row.seen.get(name)
+        sent = sent_digest(name, wanted, values.get("word"), connection)
+        if told is None and name not in terms.untold:
+            continue
+        known = values.get("answered", True) and name not in WORDED
+        here[name] = told if known and told is not None else sent
+        there[name] = source
+    for name in work.world.pair(link.pair).fields[Kind(link.kind)] - set(part) - skip:
+        if name in row.seen:  # not borne: the source's value is a change from nothing, an update at once
+            here[name] = row.seen[name] if values.get("answered", True) else _at_birth(work, connection, link, name)
+            there[name] = EMPTY
+
+
+def _at_birth(work: Work, connection: Connection, link: LinkRow, name: str) -> str:
+    """The digest of what a field holds at birth: told unlike it, somebody has edited it since."""
+    kind = Kind(link.kind)
+    theirs = connection.vocabulary.fields[kind].get(name, "")
+    value = connection.terms[kind].facts.born.get(theirs)
+    return digest_value(name, value, work.world.digest)
+
+
+def sent_digest(name: str, wanted: str, word: str | None, connection: Connection) -> str:
+    """The digest of what was sent: a worded field's word at the target."""
+    if name not in WORDED or wanted == EMPTY:
+        return wanted
+    if name == "stage" and word is not None:
+        return f"={word}"
+    choices = connection.vocabulary.words[name].theirs(wanted[1:])
+    return f"={choices[0]}" if choices else wanted
