@@ -15,7 +15,7 @@ virtual: each request is paced by ``PACE_S`` seconds of it.
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -731,7 +731,8 @@ class ConnectorContract:
     def test_verify_gives_a_verdict_on_any_bytes_and_headers(self):
         async def scene(scene: Scene) -> None:
             if not isinstance(scene.connector, Webhooks):
-                pytest.skip("this system sends no webhooks")
+                assert self.genuine(scene.world) is None, "this system sends no webhooks, so it signs none"
+                return
             hook = scene.connector
             known = self.genuine(scene.world)
             names = st.sampled_from(sorted(known.headers) if known else ["x-signature"]) | st.text(max_size=20)
@@ -747,11 +748,28 @@ class ConnectorContract:
 
         self.play(scene)
 
+    @pytest.mark.parametrize("known", [{}, {"webhook_secrets": ()}], ids=["as configured", "without a secret"])
+    def test_an_unsigned_delivery_is_never_genuine_though_its_address_be_secret(self, known):
+        async def scene(scene: Scene) -> None:
+            if not isinstance(scene.connector, Webhooks):
+                assert self.genuine(scene.world) is None, "this system sends no webhooks, so it signs none"
+                return
+            account = replace(scene.world.account, webhook_path_secret="door", **known)
+            async with httpx.AsyncClient(transport=scene.wire) as client:
+                hook = scene.world.plugin.connect(account, client, scene.world.clock)
+            signed = self.genuine(scene.world)
+            for body in (b"", signed.body if signed else b"{}"):
+                assert hook.verify(Delivery(body, {}, "door", scene.world.clock.now())) is None
+
+        self.play(scene)
+
     def test_a_genuine_delivery_with_any_byte_changed_is_refused(self):
         async def scene(scene: Scene) -> None:
             delivery = self.genuine(scene.world)
-            if delivery is None or not isinstance(scene.connector, Webhooks):
-                pytest.skip("this system signs no webhooks")
+            if not isinstance(scene.connector, Webhooks):
+                assert delivery is None, "this system sends no webhooks, so it signs none"
+                return
+            assert delivery is not None, "a system that sends webhooks shows a signed one here"
             assert scene.connector.verify(delivery) is not None
             for at in range(len(delivery.body)):
                 body = bytearray(delivery.body)

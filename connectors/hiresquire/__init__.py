@@ -85,7 +85,6 @@ FACTS = Facts(
 
 _LONGEST_TITLE = 255
 _DAY_S = 86_400.0
-_LOOK = Notice(walks=(CANDIDATES.name,))
 
 
 class HireSquire:
@@ -274,11 +273,8 @@ class HireSquire:
     # webhooks
 
     def verify(self, delivery: Delivery) -> Notice | None:
-        """Judge a delivery by ``X-Webhook-Signature``; unsigned ones count only behind the path's secret."""
-        account = self._account
-        if not account.webhook_secrets:
-            return _LOOK if account.webhook_path_secret else None
-        return signature.judge(delivery, account.webhook_secrets)
+        """Judge a delivery by ``X-Webhook-Signature``; None also where no secret is known."""
+        return signature.judge(delivery, self._account.webhook_secrets)
 
     def _link(self, row: Json) -> str:
         """Where a person sees a candidate: the dashboard, or the page that the option names."""

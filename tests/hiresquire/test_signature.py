@@ -107,9 +107,9 @@ def connected(**account):
     return connect(Account("screens", BASE, "made-up-token", **account), httpx.AsyncClient(), WallClock())
 
 
-def test_unsigned_deliveries_count_only_behind_the_paths_secret_and_then_their_body_does_not():
+def test_an_unsigned_delivery_is_never_genuine_whatever_is_configured():
     unsigned = Delivery(BODY, {}, None, START)
     assert connected().verify(unsigned) is None
-    assert connected(webhook_path_secret="made-up-path").verify(unsigned) == LOOK
+    assert connected(webhook_path_secret="made-up-path").verify(unsigned) is None
     assert connected(webhook_path_secret="made-up-path", webhook_secrets=(SECRET,)).verify(unsigned) is None
     assert connected(webhook_secrets=ACCOUNT.webhook_secrets).verify(signed(BODY, START)) == BATCH

@@ -591,13 +591,11 @@ def test_a_malformed_signature_is_refused(signature):
     assert connector_of().verify(Delivery(SCREENED, {"x-worksignal-signature": signature})) is None
 
 
-def test_an_unsigned_delivery_is_only_a_doorbell_and_only_by_a_path_secret():
-    unsigned = Delivery(SCREENED, {})
-    assert connector_of().verify(unsigned) is None
-    assert connector_of(replace(ACCOUNT, webhook_path_secret="door")).verify(unsigned) is None
-    assert connector_of(replace(ACCOUNT, webhook_secrets=())).verify(unsigned) is None
-    notice = connector_of(replace(ACCOUNT, webhook_secrets=(), webhook_path_secret="door")).verify(unsigned)
-    assert (notice.refs, notice.walks) == ((), ("candidates",))
+@pytest.mark.parametrize("known", [{}, {"webhook_secrets": ()}])
+def test_an_unsigned_delivery_is_never_genuine_whatever_is_configured(known):
+    unsigned = Delivery(SCREENED, {}, "door")
+    assert connector_of(replace(ACCOUNT, **known)).verify(unsigned) is None
+    assert connector_of(replace(ACCOUNT, webhook_path_secret="door", **known)).verify(unsigned) is None
 
 
 LISTENING = connector_of()
