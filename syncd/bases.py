@@ -1,4 +1,4 @@
-"""The first bases of a link whose one end we have created: what the create bore is agreed, the rest is to be written."""
+"""The first bases of a link whose one end we have made: what the create bore is agreed, the rest is written after."""
 
 from typing import Any
 
