@@ -1,15 +1,18 @@
-"""Proves a configuration before anything is written: tokens, members, stage words, and what targets demand.
+"""Proves a configuration before anything is written: tokens, members, stage words, clocks, and what targets demand.
 
 Each finding is a sentence with its place. What a system cannot tell without being read whole (how many records would be
 held) is counted by the same dry run that ``syncd plan`` makes.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import httpx
+
 from syncd import backfill, crosscheck
 from syncd.app import App
-from syncd.connector import Pipelines
+from syncd.connector import Pipelines, served_at
 from syncd.cycle import Lane
 from syncd.errors import SyncdError
 from syncd.limits import Priority
@@ -20,6 +23,7 @@ from syncd.sentences import spelled
 from syncd.setup import Connection, Pair
 
 Facts = dict[str, Any]
+CLOCKS_APART_S = 60.0  # a Date has whole seconds and an answer takes its time; beyond this a clock is wrong
 
 
 @runtime_checkable
@@ -43,7 +47,7 @@ async def check(app: App, *, counts: bool, progress: backfill.Progress) -> Facts
     wrong = any(each["problems"] for each in connections)
     planned = await backfill.plan(app, progress=progress) if counts and not wrong else None
     return {
-        "warnings": list(crosscheck.examine(app.config, app.plugins).warnings),
+        "warnings": [*crosscheck.examine(app.config, app.plugins).warnings, *_clock_warnings(connections)],
         "connections": connections,
         "pairs": [_pair(pair) for pair in app.world.pairs],
         "held": planned["held"] if planned is not None else None,
@@ -59,7 +63,7 @@ async def _connection(app: App, lane: Lane) -> Facts:
     problems: list[str] = []
     unmapped: list[Facts] = []
     proven = []
-    with lane.road.calling(Priority.READ):
+    with lane.road.calling(Priority.READ), _dates_heard(app, lane.connection.name) as ahead:
         try:
             await lane.connector.check()
             proven.append("token")
@@ -72,8 +76,10 @@ async def _connection(app: App, lane: Lane) -> Facts:
             problems.append(f"connections.{lane.connection.name}: {error}")
     problems += [_sentence(lane.connection.name, each) for each in unmapped]
     system = lane.connection.facts.system
+    ahead_s = min(ahead, key=abs, default=None)
+    proven += ["clock"] if ahead_s is not None and abs(ahead_s) <= CLOCKS_APART_S else []
     return {"name": lane.connection.name, "system": system, "proven": proven, "problems": problems,
-            "unmapped": unmapped}  # fmt: skip
+            "unmapped": unmapped, "clock_ahead_s": ahead_s, "webhooks": _webhooks(app, lane.connection)}  # fmt: skip
 
 
 def _is_written(app: App, name: str) -> bool:
@@ -115,6 +121,63 @@ def _sentence(name: str, unmapped: Mapping[str, Any]) -> str:
         f'connections.{name}: the stage "{unmapped["stage"]}"{where} is in no mapping; applications there are held '
         f"until [connections.{name}.stages.read] says what it means"
     )
+
+
+# --- clocks and webhooks --------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _dates_heard(app: App, name: str) -> Iterator[list[float]]:
+    """Collects, while held, by how many seconds the Date of each answer of a system is ahead of our clock."""
+    ahead: list[float] = []
+
+    async def note(response: httpx.Response) -> None:
+        served = served_at(response)
+        if served is not None:
+            ahead.append(served - app.store.clock.now())
+
+    heard = app.clients[name].event_hooks["response"]
+    heard.append(note)
+    try:
+        yield ahead
+    finally:
+        heard.remove(note)
+
+
+def _clock_warnings(connections: list[Facts]) -> Iterator[str]:
+    for each in connections:
+        ahead_s = each["clock_ahead_s"] or 0.0
+        if abs(ahead_s) > CLOCKS_APART_S:
+            yield (
+                f"connections.{each['name']}: the clock of {each['system']} is {abs(ahead_s):.0f} s "
+                f"{'ahead of' if ahead_s > 0 else 'behind'} this machine's; keep this one right with NTP, because "
+                "fresh webhooks are told from old copies by it, and the newer of two changes from the older"
+            )
+
+
+def _webhooks(app: App, connection: Connection) -> Facts:
+    """What is configured: ``signed_with`` (None: the system sends none), ``heard`` (some are believed), ``urls``.
+
+    ``urls`` are to be entered at the system; there are none before ``server.public_url`` is set. Where the address
+    itself is the proof, its secret part is named and not shown.
+    """
+    hooks, settings = connection.facts.hooks, app.config.connections[connection.name]
+    has_secret, has_path_secret = bool(settings.webhook_secret), settings.webhook_path_secret is not None
+    is_judged = hooks is not None and (hooks.key == "token" or has_secret)
+    is_heard = hooks is not None and (is_judged or has_path_secret)
+    ends = [f"/{event}" for event in hooks.events] or [""] if hooks is not None else []
+    ends = ends if is_judged else ["/<webhook_path_secret>"]
+    public = app.config.server.public_url
+    return {
+        "signed_with": hooks.key if hooks is not None else None,
+        "secret": has_secret,
+        "path_secret": has_path_secret,
+        "judged": is_judged,
+        "heard": is_heard,
+        "urls": [f"{public.rstrip('/')}/webhooks/{connection.name}{end}" for end in ends]
+        if public and is_heard
+        else [],
+    }
 
 
 # --- pairs ----------------------------------------------------------------------------------------------------------

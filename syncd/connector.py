@@ -28,7 +28,7 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.facts import Facts, KindFacts, Walk
+from syncd.facts import Facts, Hooks, KindFacts, Walk
 from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Facts",
     "FilesRejected",
     "Finds",
+    "Hooks",
     "KindFacts",
     "Notice",
     "Pipelines",
@@ -156,7 +157,7 @@ class Notice:
 
 @runtime_checkable
 class Webhooks(Protocol):
-    """A connector whose system sends webhooks."""
+    """A connector whose system sends webhooks; its facts say how (``hooks``)."""
 
     def verify(self, delivery: Delivery) -> Notice | None:
         """Judge raw bytes; None: not genuine. Total: a verdict on any bytes and headers, never an error."""

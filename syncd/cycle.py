@@ -36,6 +36,7 @@ log = structlog.get_logger()
 TURNS_BEFORE_BULK = 9
 FAILURES_BEFORE_RESTART = 4
 QUIET_S = 60.0  # without a page or a write, before a closed lane is said to keep all others waiting
+PAGES_TOGETHER = 20  # unchanged, before a lane asks again what is due; also how soon it notices that it is paused
 WAITING = ("accepted", "unknown")
 
 
@@ -421,9 +422,18 @@ class Engine:
             return False
         for walk in self._in_turn(lane, agenda):
             if await self._is_walking(lane, walk, agenda.cursors.get(walk.name)):
-                await self._guarded(lane, Priority.BULK, None, self._next_page(lane, walk))
+                await self._guarded(lane, Priority.BULK, None, self._next_pages(lane, walk))
                 return True
         return False
+
+    async def _next_pages(self, lane: Lane, walk: Walk) -> None:
+        """A page, and those behind it while they tell nothing new and nothing else has come up."""
+        for _ in range(PAGES_TOGETHER):
+            told_nothing = await self._next_page(lane, walk)
+            now = self.clock.now()
+            is_due = lane.next_due is not None and lane.next_due <= now
+            if not told_nothing or is_due or lane.wake.is_set() or not lane.is_open(Priority.BULK, now):
+                return
 
     def _in_turn(self, lane: Lane, agenda: "Agenda") -> list[Walk]:
         """The walks, the longest due first: one that is due again at once must not keep the others from their turn."""
@@ -463,7 +473,8 @@ class Engine:
         lane.wake.set()
         return await self.store.run(pull.begin_walk, name, walk, self.clock.now(), sweep=sweep, overlap_s=overlap_s)
 
-    async def _next_page(self, lane: Lane, walk: Walk) -> None:
+    async def _next_page(self, lane: Lane, walk: Walk) -> bool:
+        """Take in a page; tells whether it told nothing new and is not the last."""
         walking = lane.walking[walk.name]
         try:
             with lane.road.calling(Priority.BULK):
@@ -472,16 +483,17 @@ class Engine:
             raise
         except (SyncdError, StopAsyncIteration) as error:
             await self._broken_off(lane, walk, error)
-            return
+            return False
         end = self._end_of(lane, walking) if page.next is None else None
         passed = [*walking.passed]
-        emptied, large = await self.do(take_in, lane.connection, walk, walking, page, passed, end)
+        taken = await self.do(take_in, lane.connection, walk, walking, page, passed, end)
         walking.passed = passed
         self.tell("page", connection=lane.connection.name, walk=walk.name)
         if page.next is None:
-            self._walked(lane, walk, emptied, large)
-        else:
-            walking.position = page.next
+            self._walked(lane, walk, taken)
+            return False
+        walking.position = page.next
+        return taken.unchanged
 
     def _end_of(self, lane: Lane, walking: Walking) -> "End":
         due = self.next_poll(lane.connection, walking.started_at)
@@ -498,11 +510,11 @@ class Engine:
         if isinstance(error, SyncdError):
             raise error
 
-    def _walked(self, lane: Lane, walk: Walk, emptied: str | None, large: list[str]) -> None:
+    def _walked(self, lane: Lane, walk: Walk, taken: "TakenIn") -> None:
         del lane.walking[walk.name]
-        if emptied:
-            log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=emptied)
-        for name in large:
+        if taken.emptied:
+            log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=taken.emptied)
+        for name in taken.large:
             log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
         self.tell("walked", connection=lane.connection.name, walk=walk.name)
         self.wake()
@@ -555,16 +567,25 @@ class End:
     large: Guard | None
 
 
+@dataclass(frozen=True)
+class TakenIn:
+    """What came of a page; at a walk's end also a connection that is suddenly empty, and pairs that want too much."""
+
+    unchanged: bool
+    emptied: str | None = None
+    large: Sequence[str] = ()
+
+
 def take_in(
     work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, passed: list[str], end: End | None
-) -> tuple[str | None, list[str]]:
-    """One page of a walk in one transaction, and with the last page its end; (emptied connection, too large pairs)."""
-    pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
+) -> TakenIn:
+    """One page of a walk in one transaction, and with the last page its end."""
+    unchanged = pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
     if end is None:
-        return None, []
+        return TakenIn(unchanged)
     pull.keep_passed(work, connection.name, walk.name, passed)
     emptied = finish_walk(work, connection, walk, end)
-    return emptied, refuse_large(work, end.large) if end.large is not None else []
+    return TakenIn(unchanged, emptied, refuse_large(work, end.large) if end.large is not None else ())
 
 
 def read_together(work: Work, connection: Connection, ref: Ref) -> list[Ref]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from syncd.model import Kind
 
@@ -51,12 +52,25 @@ class KindFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a system's webhooks are proven and addressed.
+
+    ``key``: what they are signed with, the API ``token`` or a ``secret`` of their own. ``events``: those that each want
+    an address of their own; empty: one address takes all.
+    """
+
+    key: Literal["token", "secret"]
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of a system whatever the account.
 
     ``limits`` as in the config (``10/10s``, ``100/day@UTC``). ``rows``: a person is a set of candidate rows, joined by
     e-mail; an application's row is the person's row. ``visible_s``: how long a write may take until each read tells it.
     ``words``: stage words that exist without any pipeline being asked. ``page``: records per list call, for estimates.
+    ``hooks``: its webhooks; None: it sends none.
     """
 
     system: str
@@ -67,3 +81,4 @@ class Facts:
     visible_s: float = 5.0
     words: tuple[str, ...] = ()
     page: int = 50
+    hooks: Hooks | None = None

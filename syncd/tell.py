@@ -382,6 +382,9 @@ def check(console: Console, facts: Facts, now: float) -> None:
         _line(console, f"{each['name']} ({each['system']}): proven: {proven}", BAD if each["problems"] else GOOD)
         for problem in each["problems"]:
             _line(console, problem, BAD, 3)
+        _line(console, _webhooks(each), DIM, 3)
+        for url in each["webhooks"]["urls"]:
+            console.print(Text(f"      {plain(url)}"), soft_wrap=True)  # an address is copied, so it is never cut
     for pair in facts["pairs"]:
         fine = not pair["always"]
         told = "all that is demanded can be told" if fine else "not all can be written"
@@ -398,6 +401,20 @@ def check(console: Console, facts: Facts, now: float) -> None:
     if not facts["held"]:
         _line(console, "Nothing would be held.", GOOD)
     _until(console, facts, now)
+
+
+def _webhooks(each: Facts) -> str:
+    """How a connection's webhooks stand; the addresses to be entered follow."""
+    hooks, system, place = each["webhooks"], each["system"], f"connections.{each['name']}"
+    if hooks["signed_with"] is None:
+        return f"webhooks: {system} sends none; its lists alone tell what changed"
+    if not hooks["heard"]:
+        return f"webhooks: none is believed until {place}.webhook_secret holds the secret that {system} signs with"
+    proof = {"token": "the API token", "secret": "the configured secret"}[hooks["signed_with"]]
+    known = f"proven by {proof}" if hooks["judged"] else "not signed, so their address is the secret"
+    if not hooks["urls"]:
+        return f"webhooks: {known}; none can come before server.public_url is set"
+    return f"webhooks: {known}; enter at {system}:"
 
 
 def sentence(console: Console, text: str, *, good: bool = True) -> None:

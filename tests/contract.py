@@ -729,6 +729,18 @@ class ConnectorContract:
 
     # webhooks
 
+    def test_the_facts_tell_of_webhooks_where_there_are_any_and_what_signs_them(self):
+        async def scene(scene: Scene) -> None:
+            hooks, delivery = scene.connector.facts.hooks, self.genuine(scene.world)
+            assert (hooks is not None) == isinstance(scene.connector, Webhooks)
+            if hooks is not None and delivery is not None:
+                account = replace(scene.world.account, webhook_secrets=())
+                async with httpx.AsyncClient(transport=scene.wire) as client:
+                    without = scene.world.plugin.connect(account, client, scene.world.clock)
+                assert (without.verify(delivery) is not None) == (hooks.key == "token")
+
+        self.play(scene)
+
     def test_verify_gives_a_verdict_on_any_bytes_and_headers(self):
         async def scene(scene: Scene) -> None:
             if not isinstance(scene.connector, Webhooks):

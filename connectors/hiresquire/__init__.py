@@ -42,6 +42,7 @@ from syncd.connector import (
     BatchState,
     Delivery,
     Facts,
+    Hooks,
     KindFacts,
     Notice,
     Plugin,
@@ -81,6 +82,7 @@ FACTS = Facts(
         ),
         Kind.SCREENING: KindFacts(lists=frozenset(SCREENING_FIELDS)),
     },
+    hooks=Hooks("secret"),
 )
 
 _LONGEST_TITLE = 255

@@ -24,7 +24,7 @@ from connectors.ninjahire import wire
 from connectors.ninjahire.api import Ninjahire
 from connectors.ninjahire.sandbox import NinjahireSandbox
 from syncd.clock import Clock
-from syncd.connector import Account, Facts, KindFacts, Plugin, Walk
+from syncd.connector import Account, Facts, Hooks, KindFacts, Plugin, Walk
 from syncd.errors import ConfigInvalid
 from syncd.model import Kind
 
@@ -70,6 +70,7 @@ FACTS = Facts(
         "Sourced", "Applied", "Shortlisted", "Screening", "Assessment", "Interview", "Offer", "Hired", "Rejected",
         "Withdrawn",
     ),
+    hooks=Hooks("secret", ("application_activty",)),  # the vendor's spelling
 )  # fmt: skip
 
 

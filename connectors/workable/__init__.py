@@ -20,7 +20,7 @@ from connectors.workable import wire
 from connectors.workable.api import PAGE, Workable
 from connectors.workable.sandbox import WorkableSandbox
 from syncd.clock import Clock
-from syncd.connector import Account, Connector, Facts, KindFacts, Plugin, Walk
+from syncd.connector import Account, Connector, Facts, Hooks, KindFacts, Plugin, Walk
 from syncd.model import Kind
 
 _JOB_LISTS = {
@@ -60,6 +60,7 @@ FACTS = Facts(
     rows=True,
     words=(wire.DISQUALIFIED, wire.WITHDREW),
     page=PAGE,
+    hooks=Hooks("token", ("candidate_created", "candidate_deleted", "candidate_moved", "job_deleted")),
 )
 
 

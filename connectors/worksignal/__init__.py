@@ -26,7 +26,7 @@ from connectors.worksignal.api import BASE_URL, PER_PAGE, Api
 from connectors.worksignal.sandbox import WorkSignalSandbox
 from connectors.worksignal.wire import ENDED, SEVERAL_ACTIVE, Json
 from syncd.clock import Clock
-from syncd.connector import Account, Delivery, Facts, KindFacts, Notice, Plugin, Walk, understood
+from syncd.connector import Account, Delivery, Facts, Hooks, KindFacts, Notice, Plugin, Walk, understood
 from syncd.errors import Gone, OutcomeUnknown, Rejected
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 
@@ -76,6 +76,7 @@ FACTS = Facts(
             born={"stage": "applied"},
         ),
     },
+    hooks=Hooks("secret"),
 )
 
 

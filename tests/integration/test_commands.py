@@ -80,7 +80,8 @@ def test_there_is_nothing_to_look_at_before_the_first_run(company, tmp_path):
 
 def test_check_proves_a_good_configuration_and_writes_nothing(company):
     told = facts(company, "check")
-    assert [each["proven"] for each in told["connections"]] == [["token", "member", "stages"], ["token", "stages"]]
+    proven = [["token", "member", "stages", "clock"], ["token", "stages", "clock"]]
+    assert [each["proven"] for each in told["connections"]] == proven
     assert told["pairs"] == [{"name": "screening", "always": [], "sometimes": []}]
     assert (told["counted"], told["held"]) == (True, {})
     assert [company.calls(name, *WRITES) for name in company.played] == [[], [], []]
@@ -110,6 +111,83 @@ def test_check_names_an_unmapped_stage_with_its_jobs_and_the_field_nobody_tells(
     assert sentence.startswith("screener demands the recruiter phone of each job and acme never tells it: set")
     _, out, _ = company.run("check", "--quick")
     assert f'the stage "Tech Chat" (job {job}) is in no mapping' in " ".join(out.split())
+
+
+class Shifted:
+    """A system's clock that goes wrong by some seconds."""
+
+    def __init__(self, clock, by_s):
+        self._clock, self._by_s = clock, by_s
+        self.busy = clock.busy
+
+    def now(self):
+        return self._clock.now() + self._by_s
+
+    async def sleep_until(self, at):
+        await self._clock.sleep_until(at - self._by_s)
+
+
+@pytest.mark.parametrize(
+    ("by_s", "told"), [(180.0, "180 s ahead of"), (-61.5, "62 s behind"), (55.0, None), (0.0, None)]
+)
+def test_check_tells_a_clock_that_is_far_from_ours(company, by_s, told):
+    company.hub.clock = Shifted(company.clock, by_s)
+    found = facts(company, "check", "--quick", code=1 if told else 0)
+    acme, screener = found["connections"]
+    assert acme["clock_ahead_s"] == pytest.approx(by_s, abs=1.0)
+    assert screener["clock_ahead_s"] == pytest.approx(0.0, abs=1.0)
+    assert ("clock" in acme["proven"]) == (told is None)
+    assert [told in warning for warning in found["warnings"]] == ([True] if told else [])
+
+
+def test_check_tells_the_clock_though_the_token_is_refused(tmp_path, capsys):
+    text = PILOT.replace('token = "sandbox-token"\nmember', 'token = "wrong-token"\nmember')
+    (acme, _) = facts(Company(tmp_path, capsys, text=text), "check", "--quick", code=1)["connections"]
+    assert acme["clock_ahead_s"] == pytest.approx(0.0, abs=1.0)
+
+
+HEARING = PILOT.replace(
+    "[connections.acme]", '[server]\npublic_url = "https://sync.example.com/"\n\n[connections.acme]'
+)
+HOOKS = "https://sync.example.com/webhooks/"
+WORKABLE_EVENTS = ["candidate_created", "candidate_deleted", "candidate_moved", "job_deleted"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "judged", "heard", "urls", "sentence"),
+    [
+        ("", False, False, [], "none is believed until connections.screener.webhook_secret holds the secret"),
+        (
+            'webhook_secret = "made-up-secret-0123456789"\n', True, True, [f"{HOOKS}screener/application_activty"],
+            "proven by the configured secret; enter at ninjahire:",
+        ),
+        (
+            'webhook_path_secret = "made-up-path-0123456789"\n', False, True,
+            [f"{HOOKS}screener/<webhook_path_secret>"],
+            "not signed, so their address is the secret; enter at ninjahire:",
+        ),
+    ],
+)  # fmt: skip
+def test_check_tells_which_webhooks_are_believed_and_where_they_are_to_be_sent(
+    tmp_path, capsys, extra, judged, heard, urls, sentence
+):
+    text = HEARING.replace("[connections.screener.defaults]", f"{extra}\n[connections.screener.defaults]")
+    company = Company(tmp_path, capsys, text=text)
+    acme, screener = (each["webhooks"] for each in facts(company, "check", "--quick")["connections"])
+    assert (acme["signed_with"], acme["judged"], acme["heard"]) == ("token", True, True)
+    assert acme["urls"] == [f"{HOOKS}acme/{event}" for event in WORKABLE_EVENTS]
+    assert (screener["signed_with"], screener["judged"], screener["heard"]) == ("secret", judged, heard)
+    assert (screener["secret"], screener["path_secret"]) == ("webhook_secret" in extra, "path" in extra)
+    assert screener["urls"] == urls
+    _, out, _ = company.run("check", "--quick")
+    assert f"webhooks: {sentence}" in " ".join(out.split())
+    assert all(f"      {url}\n" in out for url in [*acme["urls"], *urls])
+    assert "made-up" not in out
+
+
+def test_check_says_what_webhooks_want_before_they_can_come(company):
+    _, out, _ = company.run("check", "--quick")
+    assert "webhooks: proven by the API token; none can come before server.public_url is set" in " ".join(out.split())
 
 
 def test_check_counts_what_would_be_held(tmp_path, capsys):
