@@ -13,13 +13,15 @@ from syncd.cycle import Engine, Lane
 from syncd.errors import PlanRefused
 from syncd.limits import Priority
 from syncd.merging import merge_link
-from syncd.model import Kind
+from syncd.model import Kind, Value
 from syncd.plan import counted
-from syncd.rehearsal import FreeRoad, Rehearsed, copy_of, rehearse
+from syncd.rehearsal import Action, FreeRoad, Rehearsed, copy_of, rehearse
 from syncd.setup import Pair, World, stamp_of
 from syncd.work import Work
 
 LONGEST_REST_S = 600.0
+MOST_VALUED = 200  # writes whose values a plan tells, where it was asked for them
+LONGEST_VALUE = 200  # characters of one of them
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -174,8 +176,14 @@ def _outcome(connection: sa.Connection, world: World) -> dict[str, Any]:
     }
 
 
-async def plan(app: App, scope: Scope | None = None, *, progress: Progress = lambda told: None) -> dict[str, Any]:
-    """What ``backfill`` would write now; nothing is written anywhere, and the store stays as it is."""
+async def plan(
+    app: App, scope: Scope | None = None, *, show_values: bool = False, progress: Progress = lambda told: None
+) -> dict[str, Any]:
+    """What ``backfill`` would write now; nothing is written anywhere, and the store stays as it is.
+
+    ``show_values``: also ``values``, for each of the first ``details`` field -> [before, after]. That is people's data
+    as this run has read it: whoever gets it must show it and not keep it.
+    """
     engine, rehearsed = rehearsal_of(app, scope or Scope())
     tally = Tally()
 
@@ -189,7 +197,17 @@ async def plan(app: App, scope: Scope | None = None, *, progress: Progress = lam
         result = await engine.store.run(_outcome, engine.world)
     finally:
         engine.store.close()
-    return {**result, **await _forecast(app, rehearsed), "pages": dict(tally.pages), "until": until}
+    values = {"values": [_values(action) for action in rehearsed.actions[:MOST_VALUED]]} if show_values else {}
+    return {**result, **await _forecast(app, rehearsed), **values, "pages": dict(tally.pages), "until": until}
+
+
+def _values(action: Action) -> dict[str, list[Value]]:
+    """What a write would put in the place of what; a create finds nothing there."""
+    return {name: [_short(action.before.get(name)), _short(action.after[name])] for name in action.fields}
+
+
+def _short(value: Value) -> Value:
+    return f"{value[:LONGEST_VALUE]}…" if isinstance(value, str) and len(value) > LONGEST_VALUE else value
 
 
 async def _prepare_plan(engine: Engine) -> float | None:

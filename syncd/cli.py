@@ -306,10 +306,17 @@ def plan(
     kind: Kinds = None,
     job: Jobs = None,
     since: Since = None,
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Show people's data too: what would be written. On a terminal only.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Tell what a backfill would write, with how many calls, and how long that takes. Writes nothing."""
-    _plan(ctx.obj, _scope(ctx.obj, pair, kind, job, since), as_json=as_json)
+    if show_values and not sys.stdout.isatty():
+        hint = "people's data is shown on a terminal only; leave the option out where the output goes elsewhere"
+        raise typer.BadParameter(hint, param_hint="--show-values")
+    scope = _scope(ctx.obj, pair, kind, job, since)
+    _plan(ctx.obj, {**scope, "show_values": True} if show_values else scope, as_json=as_json)
 
 
 def _plan(outside: Outside, scope: Mapping[str, Any], *, as_json: bool) -> None:

@@ -36,7 +36,8 @@ async def _check(app: App, arguments: Told, progress: Progress) -> dict[str, Any
 
 
 async def _plan(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
-    planned = await backfill.plan(app, _scope(app, arguments), progress=progress)
+    shown = bool(arguments.get("show_values"))
+    planned = await backfill.plan(app, _scope(app, arguments), show_values=shown, progress=progress)
     details = planned["details"]
     return {**planned, "details": details[:MOST_DETAILS], "more": max(0, len(details) - MOST_DETAILS)}
 

@@ -3,7 +3,8 @@
 Beside an SQLite file the owner listens on a Unix socket (mode 0600): one JSON object a line, the request in, progress
 and the end out; who hangs up cancels. On PostgreSQL the caller writes a row of ``runs`` and reads it until it has
 ended; the owner looks for such rows every second. Either way the row tells later what was asked and what came of it.
-Arguments may name a person: in the table they are sealed until the owner has them, and struck out afterwards.
+Arguments may name a person: in the table they are sealed until the owner has them, and struck out afterwards. What a
+result shows of people goes to the caller's socket and never into the table.
 """
 
 import asyncio
@@ -41,6 +42,7 @@ LOOK_S = 1.0  # between two looks into the table of runs
 DEAF_S = 10.0  # an owner that has not begun by then takes no commands
 KEPT_S = 30 * 86400.0  # how long ended runs are remembered
 ENDED = ("done", "failed", "cancelled")
+SHOWN = "values"  # the part of a result that is people's data
 WALL = WallClock()
 
 log = structlog.get_logger()
@@ -111,6 +113,11 @@ def _lost() -> Unavailable:
 async def _ask_by_row(
     store: Store, config: Config, sealer: Sealer, command: str, arguments: Told, on_progress: Progress
 ) -> dict[str, Any]:
+    if arguments.get("show_values"):
+        raise SyncdError(
+            "--show-values: another process has this store, and on PostgreSQL its answer would have to pass through "
+            "the database, where nobody's data may lie; leave the option out, or stop that process first"
+        )
     sealed = sealer.seal(orjson.dumps(dict(arguments)), _about(command))
     asked = {"sealed": base64.b64encode(sealed).decode()}
     id_ = await store.run(ask, command, asked, store.clock.now())
@@ -371,7 +378,8 @@ class Desk:
             await asyncio.wait([work])
         state, result = self._outcome(work, command)
         await self._keep_progress(run)
-        await self._store.run(end, run.id, state, result, self._store.clock.now())
+        kept = {key: value for key, value in result.items() if key != SHOWN}
+        await self._store.run(end, run.id, state, kept, self._store.clock.now())
         run.tell({"state": state, "result": result})
 
     async def _work(self, run: Run, command: str, arguments: Told) -> Told:

@@ -24,14 +24,23 @@ from syncd.store import Store, open_engine, rows_of
 
 @dataclass(frozen=True)
 class Action:
-    """One write that would be made: where, which call, what kind of record, which one, which fields (their names)."""
+    """One write that would be made: where, which call, what kind of record, which one, which fields (their names).
+
+    ``before`` and ``after`` hold the fields' values; they live as long as the dry run, and no longer.
+    """
 
     connection: str
     call: str
     kind: Kind
     ref: str | None
-    fields: tuple[str, ...]
     calls: int
+    after: Fields = field(repr=False)
+    before: Fields = field(default_factory=dict, repr=False)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields that would be written."""
+        return tuple(sorted(self.after))
 
 
 @dataclass
@@ -107,8 +116,8 @@ class Rehearsal:
     async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
         """Note it down, and tell what would be born."""
         looks_first = 1 if self.facts.kinds[draft.kind].exact else 0
-        names = tuple(sorted({*draft.fields, *(f"person.{name}" for name in draft.person)}))
-        self._note("create", draft.kind, draft.source_id, names, 1 + looks_first)
+        after = {**draft.fields, **{f"person.{name}": value for name, value in draft.person.items()}}
+        self._note("create", draft.kind, draft.source_id, 1 + looks_first, after)
         person = draft.parents.get(Kind.CANDIDATE)
         self._born += 1
         id_ = f"rehearsed:{self._connection.name}:{self._born}"
@@ -135,8 +144,9 @@ class Rehearsal:
 
     async def update(self, record: Record, fields: Fields) -> Record | None:
         """Note it down, and tell what would be told."""
-        names = tuple(sorted(fields))
-        self._note(self._call(record.ref.kind, names), record.ref.kind, record.ref.id, names, 2)
+        before = {name: record.fields[name] for name in fields if name in record.fields}
+        call = self._call(record.ref.kind, tuple(sorted(fields)))
+        self._note(call, record.ref.kind, record.ref.id, 2, fields, before)
         changed = dataclasses.replace(record, fields={**record.fields, **fields}, url="rehearsed")
         others = tuple(other for other in self._known.get(record.ref, ()) if other.ref != record.ref)
         self._known[record.ref] = (changed, *others)
@@ -149,8 +159,11 @@ class Rehearsal:
             (self.facts.kinds[kind].writes[name] for name in names if name in self.facts.kinds[kind].writes), ""
         )
 
-    def _note(self, call: str, kind: Kind, ref: str | None, names: tuple[str, ...], calls: int) -> None:
-        self._rehearsed.actions.append(Action(self._connection.name, call, kind, ref, names, calls))
+    def _note(
+        self, call: str, kind: Kind, ref: str | None, calls: int, after: Fields, before: Fields | None = None
+    ) -> None:
+        action = Action(self._connection.name, call, kind, ref, calls, dict(after), before or {})
+        self._rehearsed.actions.append(action)
 
     async def find(self, draft: Draft, since: float) -> tuple[Record, ...]:
         """The first look has listed everything; the real system is not asked again."""

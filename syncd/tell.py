@@ -330,8 +330,29 @@ def plan(console: Console, facts: Facts, now: float) -> None:
     else:
         _line(console, "Nothing would be written.", GOOD)
         console.print()
+    _values(console, facts)
     _reasons(console, facts["held"], "would be held")
     _until(console, facts, now)
+
+
+def _values(console: Console, facts: Facts) -> None:
+    """The writes with their values, where those were asked for."""
+    values = facts.get("values", ())
+    for write, fields in zip(facts["details"], values, strict=False):
+        about = "for" if write["call"] == "create" else "of"
+        ref = f" {about} {write['ref']}" if write["ref"] else ""
+        _line(console, f"{write['connection']}: {write['call']} {write['kind']}{ref}", STRONG)
+        for name, (before, after) in fields.items():
+            was = "" if write["call"] == "create" else f"{_value(before)} -> "
+            _line(console, f"{name}: {was}{_value(after)}", "", 3)
+        console.print()
+    if values and (more := sum(each["count"] for each in facts["actions"]) - len(values)) > 0:
+        _line(console, f"... and {_several(more, 'write')} more; --pair, --kind or --job choose fewer.")
+        console.print()
+
+
+def _value(value: Any) -> str:
+    return "(empty)" if value is None else plain(value)
 
 
 def backfill(console: Console, facts: Facts, now: float) -> None:

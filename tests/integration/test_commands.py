@@ -1,7 +1,9 @@
 """Each command as a person types it, against the three played systems, from an empty folder to all in step."""
 
 import contextlib
+import io
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from syncd import cli, commands, play
+from syncd import backfill, cli, commands, play
 from syncd.owner import FileLock
 from tests.integration.company import ROOT, Company
 from tests.integration.played import place, systems, until
@@ -211,6 +213,64 @@ def test_a_plan_tells_what_a_backfill_then_does(company, monkeypatch):
     assert done["writes"] == {f"screener {call} {kind}": count for (call, kind), count in counts.items()}
     assert len(company.calls("screener", *WRITES)) == 14
     assert planned["calls"] == {"screener": 14}
+
+
+def on_a_terminal(company, monkeypatch, *words):
+    """What a person reads, without colours."""
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stream)
+        code = cli.run(list(words), company.outside())
+    return code, re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+
+
+def kept(folder):
+    """All that the store's files hold."""
+    return b"".join(path.read_bytes() for path in folder.glob("syncd.db*"))
+
+
+def test_values_are_shown_on_demand_on_a_terminal_and_stay_nowhere(company, monkeypatch, tmp_path):
+    row = company.rows()[0]
+    person = company.hub.snapshot()["candidate"][row]
+    code, out = on_a_terminal(company, monkeypatch, "plan", "--show-values")
+    assert code == 0
+    assert f"screener: create candidate for {row}\n" in out
+    assert f"   email: {person['email']}\n" in out
+    assert "14 writes would be made; nothing was written." in out
+    assert person["email"].encode() not in kept(tmp_path)
+    assert person["email"] not in on_a_terminal(company, monkeypatch, "plan")[1]
+    code, out = on_a_terminal(company, monkeypatch, "plan", "--show-values", "--json")
+    told = orjson.loads(out)
+    assert len(told["values"]) == len(told["details"]) == 14
+    assert [None, person["email"]] in [fields.get("email") for fields in told["values"]]
+    assert company.calls("screener", *WRITES) == []
+
+
+def test_values_are_not_shown_where_the_output_goes_elsewhere(company):
+    for more in ((), ("--json",)):
+        code, out, err = company.run("plan", "--show-values", *more)
+        assert (code, out) == (2, "")
+        assert "people's data is shown on a terminal only" in " ".join(err.split())
+    assert company.calls("acme", "GET") == []
+
+
+def test_a_changed_value_is_shown_with_the_one_that_is_there(in_step, monkeypatch):
+    row = in_step.rows()[0]
+    before = in_step.hub.snapshot()["candidate"][row]["phone"]
+    in_step.hub.edit("candidate", row, phone="+12025550171")
+    in_step.later(60)
+    _, out = on_a_terminal(in_step, monkeypatch, "plan", "--show-values")
+    assert f"   phone_no: {before} -> +12025550171\n" in out
+    assert "1 write would be made" in out
+
+
+def test_of_many_writes_some_are_shown_with_short_values(company, monkeypatch):
+    monkeypatch.setattr(backfill, "MOST_VALUED", 3)
+    monkeypatch.setattr(backfill, "LONGEST_VALUE", 5)
+    _, out = on_a_terminal(company, monkeypatch, "plan", "--show-values")
+    assert "... and 11 writes more; --pair, --kind or --job choose fewer." in out
+    assert "   source: Worka…\n" in out
 
 
 def test_a_dry_run_is_a_plan(company):

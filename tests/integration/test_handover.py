@@ -28,6 +28,8 @@ async def echo(app, command, arguments, progress):
             progress({"step": step})
             await asyncio.sleep(0.05)
         return {"said": arguments["words"]}
+    if command == "show":
+        return {"details": [1], "values": [{"email": [None, "pat.doe@example.com"]}]}
     if command == "wait":
         progress({"waiting": True})
         await asyncio.sleep(600)
@@ -148,6 +150,26 @@ def test_arguments_that_name_a_person_are_not_kept(store_url):
     assert result == {"said": "pat.doe@example.com"}
     assert "pat.doe" not in str(runs[0]["arguments"])
     assert "555" not in str(runs[0]["arguments"])
+
+
+def test_what_a_result_shows_of_people_goes_to_the_caller_alone(sqlite_url):
+    async def scene(owner):
+        return await ask(owner, "show", {"show_values": True}), await owner.runs()
+
+    result, [run] = play(sqlite_url, scene)
+    assert result["values"] == [{"email": [None, "pat.doe@example.com"]}]
+    assert run["result"] == {"details": [1]}
+
+
+def test_through_postgresql_no_values_are_shown(postgresql_url):
+    async def scene(owner):
+        with pytest.raises(SyncdError, match="nobody's data may lie"):
+            await ask(owner, "show", {"show_values": True})
+        result = await ask(owner, "show")
+        return result, await owner.runs()
+
+    result, [run] = play(postgresql_url, scene)
+    assert result == run["result"] == {"details": [1]}
 
 
 def test_an_owner_that_stops_says_so(store_url):
