@@ -53,8 +53,16 @@ def mapping_of(system: str) -> Mapping[str, Any]:
     folder = find_spec("mappings")
     for place in folder.submodule_search_locations or () if folder else ():
         with suppress(FileNotFoundError):
-            return tomllib.loads((Path(place) / f"{system}.toml").read_text())
+            return _toml(Path(place) / f"{system}.toml")
     raise ConfigInvalid(f"mappings/{system}.toml is missing; reinstall syncd or the package that brings {system!r}")
+
+
+def _toml(file: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except ValueError as error:  # no TOML, or no UTF-8
+        why = error if isinstance(error, tomllib.TOMLDecodeError) else "the file is not in UTF-8"
+        raise ConfigInvalid(f"mappings/{file.name}: this is not TOML: {why}") from None
 
 
 # --- the world ------------------------------------------------------------------------------------------------------

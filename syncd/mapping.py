@@ -232,26 +232,68 @@ def key_text(text: str) -> str:
 
 
 def build(data: Mapping[str, Any], overrides: Mapping[str, Any], where: str, region: str | None = None) -> Vocabulary:
-    """A vocabulary from a mapping file's data and a connection's overrides; raises ``ConfigInvalid`` with the place."""
-    fields = {
-        kind: {**data.get("fields", {}).get(kind.value, {}), **overrides.get("fields", {}).get(kind.value, {})}
-        for kind in Kind
+    """A vocabulary from a mapping file's data and a connection's overrides; raises ``ConfigInvalid`` with the place.
+
+    Both are as TOML or JSON gives them, of any types.
+    """
+    sources = Sources((data, overrides), where)
+    fields = {kind: sources.texts("fields", kind.value) for kind in Kind}
+    names = {
+        "stage": ("stages",),
+        "status": ("statuses",),
+        **{name: ("words", name) for name in sources.table("words")},
     }
     words = {
-        "stage": _words(data.get("stages", {}), overrides.get("stages", {})),
-        "status": _words(data.get("statuses", {}), overrides.get("statuses", {})),
+        name: Words(sources.texts(*place, "read"), sources.lists(*place, "write")) for name, place in names.items()
     }
-    for name in {**data.get("words", {}), **overrides.get("words", {})}:
-        words[name] = _words(data.get("words", {}).get(name, {}), overrides.get("words", {}).get(name, {}))
     _prove(fields, words, where)
     return Vocabulary(fields, words, region)
 
 
-def _words(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> Words:
-    read = {**data.get("read", {}), **(overrides.get("read") or {})}
-    write = {**data.get("write", {}), **(overrides.get("write") or {})}
-    lists = {ours: (theirs,) if isinstance(theirs, str) else tuple(theirs) for ours, theirs in write.items()}
-    return Words(read, lists)
+@dataclass(frozen=True)
+class Sources:
+    """The tables that words come from, later ones over earlier ones; a value of a wrong type is ``ConfigInvalid``."""
+
+    tables: tuple[Any, ...]
+    where: str
+
+    def table(self, *place: str) -> dict[str, Any]:
+        """What all of them say at a place."""
+        told: dict[str, Any] = {}
+        for table in self.tables:
+            told.update(self._at(table, place))
+        return told
+
+    def texts(self, *place: str) -> dict[str, str]:
+        """A table of texts."""
+        told = self.table(*place)
+        for name, value in told.items():
+            if not isinstance(value, str):
+                raise self._mistake((*place, name), "must be text, in quotes")
+        return told
+
+    def lists(self, *place: str) -> dict[str, tuple[str, ...]]:
+        """A table of lists of texts; one text alone is a list of one."""
+        return {name: self._list((*place, name), value) for name, value in self.table(*place).items()}
+
+    def _list(self, place: tuple[str, ...], value: Any) -> tuple[str, ...]:
+        found = (value,) if isinstance(value, str) else value
+        if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+            raise self._mistake(place, "must be a text or a list of texts, in quotes")
+        return tuple(found)
+
+    def _at(self, table: Any, place: tuple[str, ...]) -> Mapping[str, Any]:
+        for depth, step in enumerate(place):
+            table = self._proven(table, place[:depth]).get(step, {})
+        return self._proven(table, place)
+
+    def _proven(self, table: Any, place: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(table, Mapping):
+            raise self._mistake(place, "must be a table of keys and values")
+        return table
+
+    def _mistake(self, place: tuple[str, ...], wrong: str) -> ConfigInvalid:
+        return ConfigInvalid(": ".join(part for part in (self.where, ".".join(place), wrong) if part))
 
 
 def _prove(fields: Mapping[Kind, Mapping[str, str]], words: Mapping[str, Words], where: str) -> None:
@@ -260,7 +302,7 @@ def _prove(fields: Mapping[Kind, Mapping[str, str]], words: Mapping[str, Words],
             if name not in FIELDS[kind]:
                 raise ConfigInvalid(f"{where}: fields.{kind}.{name} is not one of our fields of a {kind}")
     for name, ours in (("stage", STAGES), ("status", STATUSES)):
-        for word in {*words[name].read.values(), *words[name].write}:
+        for word in sorted({*words[name].read.values(), *words[name].write}):
             if word not in ours:
                 raise ConfigInvalid(f"{where}: {word!r} is not one of our words for a {name}: {', '.join(ours)}")
 

@@ -1,9 +1,12 @@
 """Words and values: what two systems' spellings have in common, and mistakes in the data named with their place."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd import app
 from syncd.errors import ConfigInvalid
 from syncd.facts import Facts, KindFacts, Walk
 from syncd.mapping import (
@@ -263,8 +266,90 @@ def test_a_connection_overrides_single_words_and_fields():
     ],
 )
 def test_a_mistake_in_the_words_is_named_with_its_place(mistake, says):
+    for data, overrides in ((mistake, {}), ({}, mistake)):
+        with pytest.raises(ConfigInvalid) as caught:
+            build(data, overrides, "connections.x")
+        assert str(caught.value).startswith(says)
+
+
+TABLE, TEXT, LIST = "must be a table of keys and values", "must be text, in quotes", "must be a text or a list of texts"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [
+        ([], f"x: {TABLE}"),
+        ({"stages": ["read"]}, f"x: stages: {TABLE}"),
+        ({"stages": {"read": "applied"}}, f"x: stages.read: {TABLE}"),
+        ({"stages": {"read": {"Applied": 3}}}, f"x: stages.read.Applied: {TEXT}"),
+        ({"stages": {"write": {"rejected": 3}}}, f"x: stages.write.rejected: {LIST}"),
+        ({"stages": {"write": {"rejected": ["Out", 3]}}}, f"x: stages.write.rejected: {LIST}"),
+        ({"stages": {"write": {"rejected": {"Out": 1}}}}, f"x: stages.write.rejected: {LIST}"),
+        ({"statuses": {"read": {"Live": None}}}, f"x: statuses.read.Live: {TEXT}"),
+        ({"fields": 1}, f"x: fields: {TABLE}"),
+        ({"fields": {"job": 1}}, f"x: fields.job: {TABLE}"),
+        ({"fields": {"job": {"title": ["name"]}}}, f"x: fields.job.title: {TEXT}"),
+        ({"words": True}, f"x: words: {TABLE}"),
+        ({"words": {"source": 2.5}}, f"x: words.source: {TABLE}"),
+        ({"words": {"source": {"read": {"web": False}}}}, f"x: words.source.read.web: {TEXT}"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named_with_its_place(mistake, says):
+    for data, overrides in ((mistake, {}), ({}, mistake)):
+        with pytest.raises(ConfigInvalid) as caught:
+            build(data, overrides, "x")
+        assert str(caught.value).startswith(says)
+        assert "\n" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES = st.sampled_from(
+    [(), *((top,) for top in ("fields", "stages", "statuses", "words"))]
+    + [("fields", kind.value) for kind in Kind]
+    + [("fields", "job", "title"), ("words", "source"), ("words", "source", "read"), ("words", "source", "write")]
+    + [(top, way) for top in ("stages", "statuses") for way in ("read", "write")]
+    + [
+        ("stages", "read", "Chat"),
+        ("stages", "write", "offer"),
+        ("statuses", "read", "Live"),
+        ("words", "x", "read", "y"),
+    ]
+)
+
+
+@given(PLACES, JSON)
+def test_any_value_at_any_place_loads_or_is_refused_with_a_sentence(place, value):
+    for step in reversed(place):
+        value = {step: value}
+    for data, overrides in ((value, {}), (DATA, value)):
+        try:
+            vocabulary = build(data, overrides, "connections.x")
+        except ConfigInvalid as error:
+            assert str(error).startswith("connections.x: ")  # noqa: PT017  # either way is right
+        else:
+            written = [
+                theirs for words in vocabulary.words.values() for each in words.write.values() for theirs in each
+            ]
+            assert all(isinstance(theirs, str) for theirs in written)
+            assert vocabulary.words["stage"].ours("Applied") in (None, *STAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'[stages.read\n"Chat" = 1', "mappings/acme.toml: this is not TOML: Expected ']'"),
+        (b'[stages.read]\n"Chat\xe9" = "offer"', "mappings/acme.toml: this is not TOML: the file is not in UTF-8"),
+    ],
+)
+def test_a_mapping_file_that_cannot_be_read_is_a_mistake_of_the_configuration(tmp_path, monkeypatch, content, says):
+    (tmp_path / "acme.toml").write_bytes(content)
+    monkeypatch.setattr(app, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[tmp_path]))
     with pytest.raises(ConfigInvalid) as caught:
-        build({}, mistake, "connections.x")
+        app.mapping_of("acme")
     assert str(caught.value).startswith(says)
 
 
