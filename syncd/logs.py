@@ -190,7 +190,7 @@ _MAIL = re.compile(rf"(?:\"[^\"\n@]*+\"|(?<!{_LOCAL}){_LOCAL}++)@{_HOST}")
 _QUOTED_MAIL = re.compile(rf"[^\s@/?&=\"'<>]{{1,200}}%40{_HOST}")
 _PHONE = re.compile(
     r"""
-      (?:\+|%2B|\b00)[\s(.\-]*\d(?:[\s().\-/]*\d){6,}              # +1 (202) 555-0123
+      (?:\+|%2B|(?<!\d:)\b00)[\s(.\-]*\d(?:[\s().\-/]*\d){6,}     # +1 (202) 555-0123, but not 12:00:00 127.0.0.1
     | (?<![\w.\-/])\(?\d{3}\)?[\s.\-]?\d{3}[.\-]\d{4}(?!\w)        # (202) 555.0123
     | (?<![\w.\-:/+])0\d(?:[\s().\-/]?\d){7,13}(?!\w)              # 0151 23456789
     | (?<![\w.\-:/+])(?!(?:19|20)\d\d-\d\d-\d\d)(?=\(?\d(?:[ ()\-]{0,2}\d){8})
@@ -199,6 +199,17 @@ _PHONE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_HOST_BEFORE_PORT = re.compile(rf"(?:.*[\s(])?(?:{_OCTET}\.){{3}}{_OCTET}", re.DOTALL)
+_PORT = re.compile(r":[1-9]\d{0,4}(?!\w)")
+
+
+def _person_in(match: re.Match[str]) -> str:
+    """What stands in a phone number's place; digits that end as 127.0.0.1:8080 does are the server's."""
+    is_network = _PORT.match(match.string, match.end()) and _HOST_BEFORE_PORT.fullmatch(match[0])
+    return match[0] if is_network and not match[0].startswith(("+", "%")) else PERSON
 
 
 def striker(secrets: Iterable[str]) -> Strike:
@@ -214,7 +225,7 @@ def striker(secrets: Iterable[str]) -> Strike:
             text = _MAIL.sub(PERSON, text)
         if "%40" in text:
             text = _QUOTED_MAIL.sub(PERSON, text)
-        return _PHONE.sub(PERSON, text)
+        return _PHONE.sub(_person_in, text)
 
     return strike
 

@@ -373,6 +373,59 @@ def test_a_phone_number_is_known_in_its_usual_forms(text):
     assert not set("567") & set(told)
 
 
+HOSTS = ["127.0.0.1", "0.0.0.0", "10.20.30.40", "192.168.100.200", "172.31.255.254", "8.8.8.8", "[::1]", "localhost"]
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "[2001:db8:85a3:8d3:1319:8a2e:370:7348]", "ip-10-20-30-40.example.com"])
+@pytest.mark.parametrize("port", [1, 80, 8080, 54321, 65535])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "listening on {}",
+        "http://{}/healthz",
+        "('{}')",
+        "2026-01-10 12:00:00 {} answered 200",
+        "12:00:00 {}",
+        "at 10:00 {}",
+        "00 {} came",
+        "09 {} came",
+        "try 05 ({})",
+        "from {0} to {0}",
+        "{} - 12 in 34 s",
+        "peer={} status=404 12 b",
+    ],
+)
+def test_a_host_and_its_port_are_nobodys_phone_number(text, host, port):
+    line = text.format(f"{host}:{port}")
+    assert logs.striker([])(line) == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+49 30.12.34.56:8080",
+        "tel:0049 30 12 34 56",
+        "12:00:00 +1 202 555 0123",
+        "12:00:00 202-555-0123",
+        "12:00:00 0012025550123",
+        "127.0.0.1:8080 called +12025550123",
+        "127.0.0.1:8080 called 202-555-0123",
+        "127.0.0.1:8080 0151 23456789",
+        "+1.202.55.123:80",
+        "2025550123:8080",
+        "202.555.0123:80",
+        "01.23.45.67.89:8080",
+        "030 12.34.56.78",
+    ],
+)
+def test_a_phone_number_beside_or_like_an_address_is_still_struck_out(text):
+    told = logs.striker([])(text)
+    assert PERSON in told
+    assert not set("567") & set(told.removeprefix("127.0.0.1:8080"))
+    assert told.startswith("127.0.0.1:8080 ") == text.startswith("127.0.0.1:8080 ")
+
+
 @pytest.mark.parametrize(
     "text",
     [
