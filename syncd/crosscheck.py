@@ -1,17 +1,13 @@
 """What makes a config wrong though each of its keys is right: judged against the facts of the systems it names.
 
 Pure: config and plugins in, sentences out. Errors end the start (exit 2); warnings are told by ``syncd check``.
-Which addresses are public follows the special-purpose registries of IANA (RFC 6890) as Python's ``ipaddress`` knows
-them, and host names follow the cases of stripe/smokescreen's tests.
 """
 
-import ipaddress
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
+from syncd.addresses import address_mistake
 from syncd.connector import Facts, Plugin, is_local
 from syncd.errors import ConfigInvalid
 from syncd.limits import parse_rules
@@ -141,76 +137,6 @@ def _unknown(words: Iterable[str], known: Sequence[str], what: str) -> Sentences
 
 def _all_fields() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in FIELDS.values() for name in names))
-
-
-# --- addresses ------------------------------------------------------------------------------------------------------
-
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
-_PRIVATE_ENDINGS = (".local", ".localhost", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
-# Addresses of IPv6 that carry one of IPv4 inside: nobody writes them in a config, and what is inside may be private.
-_CARRIERS = tuple(
-    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"))
-)
-
-
-def address_mistake(url: str, *, allow_private: bool) -> str | None:
-    """What is wrong with a system's address, in a sentence that does not show it; None: nothing."""
-    if not url.isascii() or not url.isprintable() or any(sign in url for sign in ' \\<>"{}|^`'):
-        return "holds a character that no address has; write a name with other letters in its xn-- form"
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        return 'is not an address; write for example "https://api.example.com"'
-    return _form_mistake(url, parts) or _reach_mistake(parts.scheme, parts.hostname or "", allow_private=allow_private)
-
-
-def _form_mistake(url: str, parts: SplitResult) -> str | None:
-    if "@" in parts.netloc:
-        return "must not hold a name or password; use the token"
-    if "?" in url or "#" in url:
-        return "must end before any ? or #"
-    if not _is_host(parts.hostname or "", in_brackets="[" in parts.netloc):
-        return "must name a host, or an address in its usual form"
-    return None
-
-
-def _reach_mistake(scheme: str, host: str, *, allow_private: bool) -> str | None:
-    if allow_private or is_local(host):
-        return None
-    if scheme == "http":
-        return "must begin with https:// (http only on loopback, or with allow_private = true)"
-    if not is_public(host):
-        return "leads into a private network; if that is meant, set allow_private = true"
-    return None
-
-
-def _is_host(host: str, *, in_brackets: bool) -> bool:
-    address = _address(host)
-    if in_brackets or address is not None:
-        return in_brackets == isinstance(address, ipaddress.IPv6Address) and "%" not in host
-    labels = host.removesuffix(".").split(".")
-    # A last label that begins with a digit is read as an address in odd forms (octal, hexadecimal, one number).
-    return all(map(_LABEL.fullmatch, labels)) and not labels[-1][0].isdigit() and len(host) <= 253
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def is_public(host: str) -> bool:
-    """Whether a host name or address can be meant for the whole world, as far as its form tells."""
-    address = _address(host)
-    if address is None:
-        name = host.removesuffix(".").lower()
-        return "." in name and not name.endswith(_PRIVATE_ENDINGS)
-    carries = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _CARRIERS)
-    return address.is_global and not address.is_multicast and not carries
 
 
 # --- pairs ----------------------------------------------------------------------------------------------------------
