@@ -4,8 +4,9 @@ import ast
 import random
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,31 @@ def test_a_lock_names_versions_and_hashes_and_no_address(lock):
     assert [line for line in wanted if "==" not in line or not line.endswith("\\")] == []
     assert text.count("--hash=sha256:") >= len(wanted) > 20
     assert not re.search(r"://|--(extra-)?index|--find-links", text)
+
+
+def imported(path):
+    """The packages that a file imports from elsewhere, by their first name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+        yield from (module.partition(".")[0] for module in modules)
+
+
+def named(requirement):
+    """The name of a package, spelled in one way."""
+    return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-")
+
+
+def test_what_is_imported_is_declared_and_locked_for_that():
+    ours = {"syncd", "connectors", "mappings", *sys.stdlib_module_names}
+    providers = packages_distributions()
+    used = {named(providers[name][0]) for path in SOURCES for name in imported(path) if name not in ours}
+    declared = {named(requirement) for requirement in PROJECT["project"]["dependencies"]}
+    assert used <= declared
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        blocks = re.split(r"^(?=\S)", (ROOT / lock).read_text(), flags=re.MULTILINE)
+        wanted = {named(block) for block in blocks if re.search(r"#.* syncd \(pyproject.toml\)", block)}
+        assert declared <= wanted
 
 
 def test_tests_run_on_the_versions_that_users_get():
