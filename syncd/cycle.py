@@ -37,6 +37,7 @@ TURNS_BEFORE_BULK = 9
 FAILURES_BEFORE_RESTART = 4
 QUIET_S = 60.0  # without a page or a write, before a closed lane is said to keep all others waiting
 PAGES_TOGETHER = 20  # unchanged, before a lane asks again what is due; also how soon it notices that it is paused
+ALLOW_LARGE = "allow_large/"  # and the scope: the name of a fact
 WAITING = ("accepted", "unknown")
 
 
@@ -187,6 +188,7 @@ class Engine:
             self.learning = False
         if until is None:
             await self.store.run(remember, "learnt", self.world.stamp)
+            await self.store.run(remember, "learnt_at", repr(self.clock.now()))
             await self.begin_sweeps()
         return until
 
@@ -624,13 +626,17 @@ def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str
 
 
 def refuse_large(work: Work, guard: Guard) -> list[str]:
-    """The pairs that were stopped because they want to change far more of what is linked than usual."""
+    """The pairs that were stopped because they want to change far more of what is linked than usual.
+
+    What a person has allowed (``resume PAIR --allow-large``) goes through, until all is as usual again.
+    """
     refused = []
     if int(work.sql.execute(_OPEN_UPDATES).scalar_one()) <= guard.least:
+        work.sql.execute(sa.delete(schema.meta).where(schema.meta.c.name.startswith(ALLOW_LARGE)))
         return []
     for pair in work.world.pairs:
         changes, links = changes_of(work, pair.name)
-        if guard.refuses(changes, links):
+        if guard.refuses(changes, links) and recalled(work.sql, f"{ALLOW_LARGE}pair/{pair.name}") is None:
             stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
             refused.append(pair.name)
     return refused

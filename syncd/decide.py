@@ -416,7 +416,7 @@ def resume(work: Work, name: str | None, *, allow_empty: bool = False, allow_lar
     if guard == "emptied":
         _believe(work, scope, reason.rpartition(" from ")[2])
     elif guard == "large":
-        cycle.remember(work.sql, f"allow_large/{scope}", str(work.tx.now))
+        cycle.remember(work.sql, f"{cycle.ALLOW_LARGE}{scope}", str(work.tx.now))
     cycle.start(work.sql, scope)
     work.woken.update(work.world.connections)
     return f"{_spoken(scope)} goes on."

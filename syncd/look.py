@@ -47,7 +47,7 @@ def status(connection: sa.Connection, world: World, now: float) -> Facts:
     ]
     waiting = _waiting(connection, intents)
     late = {each["name"]: each for each in connections}
-    unlearnt = _unlearnt(connection, world)
+    unlearnt = _unlearnt(connection, world, cursors)
     pairs = [_pair(connection, pair, switches, waiting.get(pair.name, 0), late, unlearnt) for pair in world.pairs]
     return {
         "at": now,
@@ -59,12 +59,16 @@ def status(connection: sa.Connection, world: World, now: float) -> Facts:
     }
 
 
-def _unlearnt(connection: sa.Connection, world: World) -> list[str]:
-    """What is missing from the first look, under which all else is judged."""
+def _unlearnt(connection: sa.Connection, world: World, cursors: list[Facts]) -> list[str]:
+    """What is missing from the first look, under which all else is judged, and from the first sync that follows it."""
     under_way, done = (recalled(connection, "learning") or "").partition(" ")[0], recalled(connection, "learnt")
     if under_way not in {"", done}:
         return ["the first look is not finished"]
-    return ["the last look had another configuration or scope"] if done not in {None, world.stamp} else []
+    if done not in {None, world.stamp}:
+        return ["the last look had another configuration or scope"]
+    learnt_at = float(recalled(connection, "learnt_at") or 0.0)
+    is_swept = all((cursor["swept_at"] or 0.0) >= learnt_at for cursor in cursors)
+    return [] if is_swept else ["the first sync is not finished"]
 
 
 def _connection(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from syncd import schema
+from syncd import people, schema
 from syncd.holds import holds_of, sync_holds
 from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write
 from syncd.limits import Priority
@@ -60,20 +60,9 @@ def _verdicts(
 
 
 def _differing_rows(work: Work, pair: Pair, rows: Mapping[End, RecordRow]) -> frozenset[str]:
-    """The fields about which a person's own rows are in conflict: none of their values goes anywhere."""
-    differing: set[str] = set()
-    for end, row in rows.items():
-        if pair.at(end).is_rows(Kind(row.kind)):
-            differing |= set(work.sql.execute(_DIFFERING, {"of": row.connection, "who": row.id}).scalars())
-    return frozenset(differing)
-
-
-_DIFFERING = sa.select(schema.holds.c.field).where(
-    schema.holds.c.connection == sa.bindparam("of"),
-    schema.holds.c.kind == Kind.CANDIDATE.value,
-    schema.holds.c.ref == sa.bindparam("who"),
-    schema.holds.c.reason == "rows_differ",
-)
+    """The fields about which a person's own rows are in conflict."""
+    sets = [row for end, row in rows.items() if pair.at(end).is_rows(Kind(row.kind))]
+    return frozenset().union(*(people.differing(work, row) for row in sets))
 
 
 def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: str) -> Side:

@@ -135,9 +135,10 @@ def _awaits_another(work: Work, connection: Connection, member: MemberRow, name:
 
 
 def _differ(work: Work, person: RecordRow, member: MemberRow, name: str) -> None:
-    """Two rows of one person were changed unlike each other: neither is written, a person decides."""
+    """Two rows of one person were changed unlike each other: neither is written to any row, a person decides."""
     member.base[name] = member.seen[name]
-    _forget(work, member, name)
+    for each in work.tx.members_of(person.connection, person.id):
+        _forget(work, each, name)
     row = {
         "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
         "intent": None, "field": name, "reason": "rows_differ", "detail": member.row, "left_digest": None,
@@ -212,10 +213,25 @@ def wrote_row(work: Work, connection: Connection, row: str, name: str) -> None:
     member.base[name] = member.seen[name]
     work.tx.put_member(member)
     _say(work, person, member, name)
+    if name in differing(work, person):
+        return
     for other in work.tx.members_of(connection.name, person.id):
         behind = not (other.gone or other.frozen) and other.seen.get(name) != member.seen[name]
         if behind and not _is_to_be_written(work, connection, other, name):
             _bring(work, connection, other, member, name)
+
+
+def differing(work: Work, person: RecordRow) -> frozenset[str]:
+    """The fields about which a person's own rows are in conflict: none of their values goes anywhere."""
+    return frozenset(work.sql.execute(_DIFFERING, {"of": person.connection, "who": person.id}).scalars())
+
+
+_DIFFERING = sa.select(schema.holds.c.field).where(
+    schema.holds.c.connection == sa.bindparam("of"),
+    schema.holds.c.kind == Kind.CANDIDATE.value,
+    schema.holds.c.ref == sa.bindparam("who"),
+    schema.holds.c.reason == "rows_differ",
+)
 
 
 def _is_to_be_written(work: Work, connection: Connection, member: MemberRow, name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.memory import FACTS, MemorySystem
-from syncd import cycle, push, schema
+from syncd import cycle, decide, push, schema
 from syncd.clock import run_stepped
 from syncd.errors import AuthFailed, NotSent, OutcomeUnknown, Parked, Rejected, Unavailable
 from syncd.limits import Priority
@@ -698,9 +698,9 @@ def test_a_quiet_account_is_not_taken_for_an_emptied_one(quick):
     assert world.select(schema.switches) == []
 
 
-def all_change(world):
+def all_change(world, area="202"):
     for number, thing in enumerate(world.systems["rows"].of(APPLICATION)):
-        world.systems["rows"].edit(thing.ref, {"phone": f"+1202555{number:04d}"})
+        world.systems["rows"].edit(thing.ref, {"phone": f"+1{area}555{number:04d}"})
 
 
 def test_a_plan_far_larger_than_usual_stops_its_pair_before_the_first_write(crowd):
@@ -721,6 +721,22 @@ def test_a_large_plan_goes_through_on_demand(crowd):
     all_change(world)
     world.live(120.0, engine)
     assert phones_of(world, "plain") == phones_of(world, "rows")
+
+
+def test_a_large_plan_that_was_allowed_goes_through_and_the_next_one_is_asked_about_again(crowd):
+    world, engine = crowd
+    engine.guard = Guard(least=3, share=0.3)
+    road = engine.lanes["plain"].road
+    for area in ("202", "301"):
+        all_change(world, area)
+        road.refuse = parked_until(world.clock.now() + 90.0, Priority.WRITE)
+        world.live(100.0, engine)
+        assert [switch.scope for switch in world.select(schema.switches)] == ["pair/rows-plain"]
+        world.do(decide.resume, "rows-plain", allow_large=True)
+        road.refuse = lambda priority: None
+        world.live(300.0, engine)
+        assert world.select(schema.switches) == []
+        assert phones_of(world, "plain") == phones_of(world, "rows")
 
 
 # --- life -----------------------------------------------------------------------------------------------------------
