@@ -64,10 +64,11 @@ lint: .venv/.installed-dev
 
 .venv/.installed-dev: requirements-dev.lock .venv/.locked | .venv/.installed
 	@echo 'Installing what its tests need ...'
-	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 
-# Both locks name exact versions and hashes, and no index. The second holds the first.
+# Both locks name exact versions and hashes, and no index. The second holds the first, and is installed as it stands: it
+# leaves out what pyproject.toml says that a package declares and does not need.
 UV := .lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
 	$(PYTHON) -m venv --clear .lock-venv

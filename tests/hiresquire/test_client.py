@@ -1,8 +1,7 @@
 """The service's own Python client (``hiresquire`` on the package index) at work on our sandbox, over real sockets.
 
 We did not write it, so it is the witness that the sandbox is a HireSquire: all of its tools and all of its namespaces
-are called. It is installed without its declared dependency ``langchain-core``, with which its ``wait`` fails. Its tests
-are skipped where it is not installed.
+are called. It is installed without its declared dependency ``langchain-core``, with which its ``wait`` fails.
 """
 
 import contextlib
@@ -11,15 +10,14 @@ import hmac
 import time
 import zipfile
 
+import hiresquire as vendor
 import pytest
+import requests
+from hiresquire import tools
 
 from syncd.sandbox import Fault, Limit
 from tests.hiresquire.served import Served
 from tests.hiresquire.world import DESCRIPTION, KEY, SECRET, resume
-
-requests = pytest.importorskip("requests", reason="the vendor's client is not installed")
-vendor = pytest.importorskip("hiresquire", reason="the vendor's client is not installed")
-tools = pytest.importorskip("hiresquire.tools")
 
 TOKEN = "sandbox-token"
 RESUMES = [
