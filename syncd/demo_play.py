@@ -72,7 +72,7 @@ def settings(addresses: Mapping[str, str], folder: Path, server: Server) -> Conf
                 "left": "acme", "right": "screener", "jobs": "->", "candidates": "->", "applications": "<->",
                 "conflicts": "hold", "owner": {"stage": "left"}, "only": {"job_status": ["open"]},
             },
-            "voice": {
+            "voices": {
                 "left": "acme", "right": "voice", "jobs": "->", "candidates": "<->", "applications": "<->",
                 "conflicts": "hold", "only": {"job_status": ["open"], "department": ["Support"]},
             },

@@ -250,6 +250,11 @@ def test_no_human_move_was_undone(day: Played) -> None:
 # --- the same again -------------------------------------------------------------------------------------------------
 
 
+def test_no_name_of_the_demo_means_two_things(tmp_path: Path) -> None:
+    config = settings(ADDRESSES, tmp_path, Server())
+    assert not set(config.connections) & set(config.pairs)
+
+
 def test_the_same_seed_begins_with_the_same_company_and_another_does_not() -> None:
     def told(seed: int) -> list[Any]:
         clock = SteppedClock(START, frozen=True)

@@ -88,7 +88,7 @@ def test_the_help_names_all_commands_and_the_exit_codes():
         ["resolve", "7", "burn"],
         ["resolve", "7", "take"],
         ["resolve", "7", "link"],
-        ["links", "add", "voice", "horse", "1", "2"],
+        ["links", "add", "voices", "horse", "1", "2"],
         ["plan", "--since", "yesterday"],
         ["plan", "--kind", "horses"],
         ["sandbox", "wokable"],
@@ -279,7 +279,7 @@ def held(**more):
         "gone": False,
     }
     return {
-        "id": 1, "kind": "job", "field": "", "pair": "voice", "since": NOW - 60, "sentence": "[bold]It[/bold] waits.",
+        "id": 1, "kind": "job", "field": "", "pair": "voices", "since": NOW - 60, "sentence": "[bold]It[/bold] waits.",
         "next": "syncd resolve 1 retry", "left": end, "right": None, **more,
     }  # fmt: skip
 
