@@ -69,7 +69,8 @@ def _gather(file: Path, variables: dict[str, Any], secrets: dict[str, Any]) -> d
 def _refuse_missing(file: Path) -> None:
     if not file.exists():
         raise ConfigInvalid(
-            f"{file}: there is no such file; run `syncd init`, or copy config.example.toml and edit the copy"
+            f"{file}: there is no such file; copy config.example.toml from syncd's source and edit the copy, or name "
+            f"another file with --config or {PREFIX}CONFIG"
         )
     if not file.is_file():
         raise ConfigInvalid(f"{file}: this is not a file")

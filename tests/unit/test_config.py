@@ -83,6 +83,10 @@ def test_the_example_has_no_mistakes(example, plugins):
     assert examine(example, plugins) == Findings()
 
 
+def test_no_name_of_the_example_means_two_things(example):
+    assert not set(example.connections) & set(example.pairs)
+
+
 def test_the_example_gives_each_field_that_a_target_demands(example, plugins):
     def terms(name):
         connection = example.connections[name]
@@ -311,8 +315,10 @@ def test_a_mistake_from_elsewhere_names_where_it_came_from(mistakes, tmp_path):
 
 
 def test_a_missing_file_names_the_way_out(tmp_path):
-    with pytest.raises(ConfigInvalid, match=r"nothing\.toml: there is no such file; run `syncd init`, or copy config"):
+    with pytest.raises(ConfigInvalid, match=r"nothing\.toml: there is no such file; copy config\.example") as told:
         load(tmp_path / "nothing.toml", {})
+    assert EXAMPLE.is_file()
+    assert {"--config", "SYNCD_CONFIG"} <= set(re.findall(r"[\w-]+", str(told.value)))
 
 
 @pytest.mark.parametrize(

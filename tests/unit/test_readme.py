@@ -31,7 +31,12 @@ def test_a_make_target_exists(target):
     assert target in TARGETS
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:bin/|`|exec syncd )syncd ([a-z]+)", README))))
+ADVICE = "".join((ROOT / name).read_text() for name in ("config.example.toml", "Dockerfile"))
+ADVICE += "".join(path.read_text() for path in sorted((ROOT / "syncd").rglob("*.py")))
+NAMED = re.findall(r"(?:bin/|`|exec syncd )syncd ([a-z]+)", README) + re.findall(r"`syncd ([a-z]+)", ADVICE)
+
+
+@pytest.mark.parametrize("command", sorted(set(NAMED)))
 def test_a_command_exists(command):
     assert helped(command)
 
