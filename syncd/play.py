@@ -4,10 +4,8 @@ Everything in it is made up and simulated; nothing leaves this machine but the w
 """
 
 import asyncio
-import dataclasses
 import random
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 from starlette.types import Receive, Scope, Send
@@ -20,7 +18,6 @@ from syncd.server import address_of, listening, serving
 from syncd.settings import Server
 
 JOBS, PEOPLE = 5, 40
-MEMBER = "ops@example.com"  # whom the example config names
 Say = Callable[[str], None]
 
 
@@ -33,19 +30,11 @@ async def play(
     listener = listening(Server(listen=f"127.0.0.1:{port}"))
     async with httpx.AsyncClient(timeout=10.0) as client:
         sandbox: Sandbox = plugin.sandbox(clock=clock, rng=rng, client=client)
-        _invite(sandbox)
         if not empty:
             _fill(sandbox)
         async with serving(_Watched(sandbox, say), listener, dated=False):
             _introduce(system, sandbox, address_of(listener), say)
             await asyncio.Event().wait()
-
-
-def _invite(sandbox: Sandbox) -> None:
-    """Where an account has members, its first one is the member of the example config."""
-    members: dict[Any, Any] = getattr(sandbox, "members", {})
-    for number, member in list(members.items())[:1]:
-        members[number] = dataclasses.replace(member, email=MEMBER)
 
 
 def _fill(sandbox: Sandbox) -> None:

@@ -3,7 +3,7 @@
 Where the documentation is silent the sandbox takes the strict reading, and switches show the other one: ``window``
 (both windows of the rate limit at once, or one), ``keeps_filters`` (whether next links bear the filters),
 ``strict_after`` (whether ``updated_after`` excludes its own second), ``move_lag_s`` (a 202 that takes a while),
-``retry_after`` (a header that nobody has seen there), ``ignores_filters``.
+``retry_after`` (a header that nobody has seen there), ``ignores_filters``. ``members`` are the account's people.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.workable.sandbox_answers import BLANK, Refused, body_of
-from connectors.workable.sandbox_rows import Json, PlayedRow, hexed, millis
-from connectors.workable.sandbox_state import Subscription
+from connectors.workable.sandbox_rows import Json, PlayedMember, PlayedRow, hexed, millis
+from connectors.workable.sandbox_state import MEMBERS, Subscription
 from connectors.workable.sandbox_writes import WorkableWrites
 from syncd.clock import Clock
 from syncd.sandbox import Handler, Hits, Hook, Limit, Sandbox
@@ -51,6 +51,7 @@ class WorkableSandbox(Sandbox, WorkableWrites):
         fills_in: bool = True,
         move_lag_s: float = 0.0,
         retry_after: bool = False,
+        members: Sequence[PlayedMember] = MEMBERS,
         **kwargs: Any,
     ) -> None:
         super().__init__(clock=clock, rng=rng, limits=WINDOWS[window] if limits is None else limits, **kwargs)
@@ -61,7 +62,7 @@ class WorkableSandbox(Sandbox, WorkableWrites):
         self.fills_in = fills_in
         self.move_lag_s = move_lag_s
         self.retry_after = retry_after
-        self.begin()
+        self.begin(members)
 
     # what the kit asks
 

@@ -29,6 +29,11 @@ from syncd.clock import Clock
 
 FILLS_IN_AFTER_S = 21.0  # recorded: a headline stood 21 s after the create
 GUESSES = ("Sales Director at Test", "Engineer at Example", "Nurse at Sample Clinic", "Analyst at Test")
+MEMBERS = (  # the last has left
+    PlayedMember(2_044_001, "Olga Ops", "ops@acme.example"),
+    PlayedMember(2_044_007, "Rita Recruiter", "recruiter@acme.example", role="simple"),
+    PlayedMember(2_044_019, "Fred Former", "former@acme.example", active=False),
+)
 FIRST = ("Ada", "Björn", "Chidi", "Dana", "Elif", "Farid", "Grace", "Hana", "Igor", "Jun", "Kofi", "Lena", "Mira")
 LAST = ("Nakamura", "Okafor", "Petrov", "Quint", "Rossi", "Sato", "Tran", "Ueda", "Vogel", "Weiss", "Yilmaz", "Zhou")
 TITLES = ("Data Engineer", "Nurse", "Recruiter", "Accountant", "Field Technician", "Product Manager", "Driver")
@@ -68,8 +73,8 @@ class WorkableState:
         """Write down one effect."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """Start with an empty account: one pipeline, three members (the last has left)."""
+    def begin(self, members: Sequence[PlayedMember] = MEMBERS) -> None:
+        """Start with an empty account: one pipeline, and the members."""
         self.jobs: dict[int, PlayedJob] = {}
         self.shortcodes: dict[str, PlayedJob] = {}
         self.rows: dict[int, PlayedRow] = {}
@@ -81,14 +86,7 @@ class WorkableState:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self.pipelines: dict[tuple[tuple[str, str], ...], tuple[PlayedStage, ...]] = {}
         self._pipeline(DEFAULT_PIPELINE)
-        self.members = {
-            member.number: member
-            for member in (
-                PlayedMember(2_044_001, "Olga Ops", "ops@acme.example"),
-                PlayedMember(2_044_007, "Rita Recruiter", "recruiter@acme.example", role="simple"),
-                PlayedMember(2_044_019, "Fred Former", "former@acme.example", active=False),
-            )
-        }
+        self.members = {member.number: member for member in members}
 
     # what people do
 

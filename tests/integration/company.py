@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from syncd import cli, play
+from syncd import cli
 from syncd.app import load_plugins
 from syncd.clock import SteppedClock, run_stepped
 
@@ -26,7 +26,6 @@ class Company:
         self.played = {
             name: plugins[system].sandbox(clock=self.clock, rng=random.Random(3)) for name, system in SYSTEMS.items()
         }
-        play._invite(self.hub)
         self.jobs = self.hub.fill(jobs=jobs, people=people, again=0.0)
         self.reached = dict.fromkeys(SYSTEMS, True)
         (files / "config.toml").write_text((ROOT / "config.example.toml").read_text() if text is None else text)

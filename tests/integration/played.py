@@ -40,7 +40,7 @@ listen = "127.0.0.1:0"
 system = "workable"
 base_url = "{workable}"
 token = "sandbox-token"
-member = "ops@example.com"
+member = "ops@acme.example"
 poll = "1h"
 limits = ["500/1s"]
 

@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from syncd import backfill, cli, commands, play
+from syncd import backfill, cli, commands
 from syncd.owner import FileLock
 from tests.integration.company import ROOT, Company
 from tests.integration.played import place, systems, until
@@ -25,7 +25,7 @@ url = "sqlite:///unused.db"
 system = "workable"
 base_url = "http://127.0.0.1:9101"
 token = "sandbox-token"
-member = "ops@example.com"
+member = "ops@acme.example"
 
 [connections.screener]
 system = "ninjahire"
@@ -97,7 +97,7 @@ def test_check_names_a_bad_token_a_missing_member_and_what_is_demanded(tmp_path,
     assert acme["problems"][0].startswith("connections.acme: GET answered 401")
     assert screener["problems"] == []
     assert told["counted"] is False
-    company = Company(tmp_path, capsys, text=PILOT.replace("ops@example.com", "nobody@example.com"))
+    company = Company(tmp_path, capsys, text=PILOT.replace("ops@acme.example", "nobody@example.com"))
     (acme, _) = facts(company, "check", "--quick", code=1)["connections"]
     assert acme["problems"] == [
         "connections.acme: the config key member names no active member of this Workable account"
@@ -469,7 +469,6 @@ def test_all_commands_work_beside_a_running_daemon(tmp_path, store_url, capsys):
         return code, told.out
 
     with systems(people=3) as played, place(tmp_path, played, store_url), serving(tmp_path) as process:
-        play._invite(played.workable)
         until(lambda: run("status")[0] == 0 and _linked(run) == 3, told=lambda: run("status")[1])
         assert "proven: token, member, stages" in run("check", "--quick")[1]
         assert run("plan") == (0, "Nothing would be written.\n\n")

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connectors.workable.sandbox_rows import TECH_PIPELINE, hexed, located, number_of
+from connectors.workable.sandbox_rows import TECH_PIPELINE, PlayedMember, hexed, located, number_of
 from tests.workable.account import ADA, BASE, START, TOKEN, play
 
 OPS = hexed(2_044_001)
@@ -308,6 +308,23 @@ def test_stages_belong_to_the_pipeline_and_jobs_may_have_their_own():
         assert tech["identifier"] == f"{tech['id'] + 1234:x}"
 
     play(scene)
+
+
+def test_an_account_has_the_members_that_it_is_made_with():
+    async def scene(s):
+        rows = (await s.client.get("/members", params={"status": "all"})).json()["members"]
+        assert [(row["email"], row["active"]) for row in rows] == [
+            ("one@acme.example", True),
+            ("two@acme.example", False),
+        ]
+
+    play(
+        scene,
+        members=(
+            PlayedMember(2_044_001, "One", "one@acme.example"),
+            PlayedMember(2_044_002, "Two", "two@acme.example", active=False),
+        ),
+    )
 
 
 def test_members_are_active_unless_asked_otherwise():
