@@ -25,8 +25,9 @@ demo: .venv/.installed
 test: lint
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
+# Whole processes over real sockets with kills, and the image's steps.
 test-system: .venv/.installed-dev
-	$(BIN)/pytest -r fE --durations 3 tests/system
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system
 
 simulate: .venv/.installed-dev
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation

@@ -4,9 +4,6 @@ import base64
 import io
 import random
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ from syncd.demo_verdict import Kept, calls, differences, duplicates, felt
 from syncd.errors import ConfigInvalid
 from syncd.mapping import Vocabulary, Words
 from syncd.model import Kind
-from syncd.sandbox import Effect, Fault, Sandbox
+from syncd.sandbox import Effect, Fault
 from syncd.settings import Server, Store
 from syncd.tell import console_on
 
@@ -338,72 +335,6 @@ def test_a_run_that_went_wrong_says_so(day: Played) -> None:
 
 
 # --- over sockets ---------------------------------------------------------------------------------------------------
-
-
-class Watched(SteppedClock):
-    """Notes each jump that was made while a sandbox was answering somebody."""
-
-    answering = 0
-    jumps = 0
-    wrong: list[float] = []  # noqa: RUF012  # one run at a time
-
-    def wake_due(self, *, jump: bool) -> bool:
-        left = self.until_next()
-        if jump and left:
-            type(self).jumps += 1
-            if self.answering:
-                self.wrong.append(self.now())
-        return super().wake_due(jump=jump)
-
-
-@contextmanager
-def browsing(address: str) -> Iterator[list[int]]:
-    """Somebody looks at the page again and again, from another thread."""
-    statuses: list[int] = []
-    stop = threading.Event()
-
-    def look() -> None:
-        with httpx.Client(timeout=30.0) as browser:
-            while not stop.wait(0.5):
-                try:
-                    statuses.append(browser.get(address).status_code)
-                except httpx.ConnectError:
-                    statuses.append(0)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield statuses
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_the_demo_runs_over_sockets_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Sandbox.__call__
-
-    async def counted(self: Sandbox, scope: Any, receive: Any, send: Any) -> None:
-        Watched.answering += 1
-        try:
-            await honest(self, scope, receive, send)
-        finally:
-            Watched.answering -= 1
-
-    monkeypatch.setattr(Sandbox, "__call__", counted)
-    monkeypatch.setattr(demo, "SteppedClock", Watched)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    out = io.StringIO()
-    with browsing(f"http://127.0.0.1:{port}/") as statuses:
-        code = demo.demo(once=True, console=console_on(out, {}), listen=f"127.0.0.1:{port}", as_json=True)
-    summary = orjson.loads(out.getvalue())
-    assert (code, summary["troubles"]) == (0, [])
-    assert (summary["refused"], summary["duplicates"], summary["felt"]) == (0, 0, 0)
-    assert summary["calls"]["voice"]["rules"][0]["most"] <= 100
-    assert Watched.jumps > 500
-    assert not Watched.wrong
-    assert statuses.count(200) > 10
-    assert set(statuses) <= {0, 200}
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
