@@ -628,18 +628,25 @@ def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str
 def refuse_large(work: Work, guard: Guard) -> list[str]:
     """The pairs that were stopped because they want to change far more of what is linked than usual.
 
-    What a person has allowed (``resume PAIR --allow-large``) goes through, until all is as usual again.
+    What a person has allowed (``resume PAIR --allow-large``) goes through, as long as anything of it is open.
     """
     refused = []
     if int(work.sql.execute(_OPEN_UPDATES).scalar_one()) <= guard.least:
-        work.sql.execute(sa.delete(schema.meta).where(schema.meta.c.name.startswith(ALLOW_LARGE)))
         return []
     for pair in work.world.pairs:
         changes, links = changes_of(work, pair.name)
-        if guard.refuses(changes, links) and recalled(work.sql, f"{ALLOW_LARGE}pair/{pair.name}") is None:
+        if guard.refuses(changes, links) and not _is_allowed(work, pair.name):
             stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
             refused.append(pair.name)
     return refused
+
+
+def _is_allowed(work: Work, pair: str) -> bool:
+    allowed_at = recalled(work.sql, f"{ALLOW_LARGE}pair/{pair}")
+    if allowed_at is None:
+        return False
+    of_then = _OPEN_UPDATES.where(schema.intents.c.made_at <= float(allowed_at))
+    return bool(work.sql.execute(of_then).scalar_one())
 
 
 _OPEN_UPDATES = sa.select(sa.func.count()).where(schema.intents.c.state == "open", schema.intents.c.call != CREATE)
