@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 OUTCOMES = frozenset({"ok", "refused_rate", "client_error", "server_error", "lost", "not_sent", "parked", "cancelled"})
-WEBHOOKS = frozenset({"kept", "duplicate", "forged", "stale", "too_long", "unknown", "unavailable"})
+WEBHOOKS = frozenset({"kept", "duplicate", "forged", "stale", "too_long", "slow", "gone", "unknown", "unavailable"})
 OTHER = "other"
 
 _SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

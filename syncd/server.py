@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +28,7 @@ from syncd import metrics, webhooks
 from syncd.connector import is_local
 from syncd.errors import ConfigInvalid
 from syncd.page import STYLE_SOURCE
+from syncd.sandbox import LostConnection
 from syncd.settings import Server, revealed
 
 COOKIE = "syncd_page"
@@ -194,6 +196,7 @@ async def serving(app: ASGIApp, listener: socket.socket, *, dated: bool = True) 
 
     ``dated``: answers get a Date; an app that tells a time of its own must not have a second one.
     """
+    logging.getLogger("uvicorn.error").addFilter(_is_no_hang_up)  # it is there once, however often it is added
     server = _Uvicorn(
         uvicorn.Config(
             app,
@@ -217,6 +220,12 @@ async def serving(app: ASGIApp, listener: socket.socket, *, dated: bool = True) 
     finally:
         server.should_exit = True
         await running
+
+
+def _is_no_hang_up(record: logging.LogRecord) -> bool:
+    """Whether a line tells more than that one side hung up in the midst of a request, which is no bug of the app's."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ClientDisconnect | LostConnection)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -87,9 +87,9 @@ class Receiver:
         """Judge, keep, answer: exactly 200 if it is kept (Workable sends again until then)."""
         name = request.path_params["connection"]
         body = await _read(request)
-        if isinstance(body, Response):
-            self._count(name, "too_long")
-            return body
+        if isinstance(body, Unread):
+            self._count(name, body.result)
+            return PlainTextResponse(f"{body.why}\n", body.status, headers={"Connection": "close"})
         delivery = Delivery(
             body, dict(request.headers), request.path_params.get("event"), received_at=self._engine.clock.now()
         )
@@ -120,18 +120,27 @@ class Receiver:
         self._metrics.webhook(name if name in self._ears else OTHER, result)
 
 
-async def _read(request: Request) -> bytes | Response:
-    """The raw body, or the answer to one that is too much."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a body was not read to its end: what is counted, and what is answered."""
+
+    result: str
+    status: int
+    why: str
+
+
+async def _read(request: Request) -> bytes | Unread:
+    """The raw body, or why there is none."""
     if len(request.headers.raw) > MOST_HEADERS:
-        return _refused(431, "too many headers")
+        return Unread("too_long", 431, "too many headers")
     try:
         async with asyncio.timeout(READ_S):
             body = await _body(request)
     except TimeoutError:
-        return _refused(408, "too slow")
+        return Unread("slow", 408, "too slow")
     except ClientDisconnect:
-        return _refused(400, "gone")
-    return _refused(413, "too long") if body is None else body
+        return Unread("gone", 400, "gone")
+    return Unread("too_long", 413, "too long") if body is None else body
 
 
 async def _body(request: Request) -> bytes | None:
@@ -145,10 +154,6 @@ async def _body(request: Request) -> bytes | None:
         if len(body) > LONGEST_BODY:
             return None
     return bytes(body)
-
-
-def _refused(status: int, why: str) -> Response:
-    return PlainTextResponse(f"{why}\n", status, headers={"Connection": "close"})
 
 
 def _bytes(text: str | None) -> bytes:

@@ -2,16 +2,22 @@
 
 import asyncio
 import contextlib
+import io
+import random
 import socket
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from syncd import page, schema, server
+from syncd import logs, page, schema, server
+from syncd.app import load_plugins
+from syncd.clock import WallClock
 from syncd.cycle import stop
 from syncd.errors import ConfigInvalid
+from syncd.sandbox import Fault
 from syncd.settings import Server
 from tests.unit.small_app import START, app_of
 
@@ -185,6 +191,61 @@ def test_a_slow_second_head_is_hung_up_on_too(monkeypatch):
             return left
 
     assert asyncio.run(main()) == b""
+
+
+async def half_asked(host, port):
+    """A POST whose sender goes away in the midst of its body."""
+    _, writer = await asyncio.open_connection(host, port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.transport.abort()
+    await asyncio.sleep(0.2)
+
+
+async def lost(host, port):
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"http://{host}:{port}/spi/v3/jobs", headers={"Authorization": "Bearer sandbox-token"})
+
+
+async def reads_its_body(scope, receive, send):
+    await Request(scope, receive).body()
+
+
+async def has_a_bug(scope, receive, send):
+    raise ZeroDivisionError
+
+
+async def finds_the_bug(host, port):
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"http://{host}:{port}/")).status_code == 500
+
+
+def losing():
+    sandbox = load_plugins()["workable"].sandbox(clock=WallClock(), rng=random.Random(1))
+    sandbox.faults = lambda method, path: Fault.LOST_AFTER
+    return sandbox
+
+
+@pytest.mark.parametrize(
+    ("asgi", "asking", "told"),
+    [
+        (losing(), lost, ""),
+        (reads_its_body, half_asked, ""),
+        (has_a_bug, finds_the_bug, "ZeroDivisionError"),
+    ],
+)
+def test_who_hangs_up_in_the_midst_leaves_no_trace_in_the_log_and_a_bug_does(asgi, asking, told):
+    stream = io.StringIO()
+    logs.configure(stream, WallClock(), level="info")
+
+    async def main():
+        async with served(asgi) as (host, port):
+            await asking(host, port)
+
+    asyncio.run(main())
+    assert told in stream.getvalue() if told else stream.getvalue() == ""
 
 
 def test_a_head_beyond_the_cap_is_refused():

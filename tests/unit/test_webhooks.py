@@ -274,6 +274,28 @@ def test_a_body_that_does_not_come_is_not_waited_for(door, monkeypatch):
         await asyncio.sleep(30)
 
     assert door.post("/webhooks/acme", slow()).status_code == 408
+    assert door.counted("acme", "slow") == 1
+
+
+def test_a_sender_who_hangs_up_before_the_end_is_counted_and_no_error(door):
+    heard = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(heard)
+
+    async def answered(message):
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/webhooks/acme", "query_string": b"", "headers": [],
+        "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 8080), "root_path": "",
+    }  # fmt: skip
+    run_stepped(door.clock, door.asgi(scope, receive, answered))
+    assert sent == [400]
+    assert door.counted("acme", "gone") == 1
+    assert door.is_untouched()
 
 
 def test_a_store_that_is_down_says_later(door):
