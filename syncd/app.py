@@ -43,6 +43,11 @@ VERSION = "0.1.0"
 Network = Callable[[str], httpx.AsyncBaseTransport | None]
 
 
+def systems() -> list[str]:
+    """The systems that are installed, by name; none of their code is loaded."""
+    return sorted(entry.name for entry in entry_points(group=GROUP))
+
+
 def load_plugins() -> dict[str, Plugin]:
     """The connectors that are installed, by system."""
     return {entry.name: entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}

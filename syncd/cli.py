@@ -35,6 +35,7 @@ from syncd.app import (
     prove_key,
     sealer_of,
     store_url,
+    systems,
 )
 from syncd.clock import Clock, WallClock
 from syncd.commands import run_command
@@ -556,7 +557,7 @@ def demo(
 @app.command(short_help="Play one system for your own tests.")
 def sandbox(
     ctx: typer.Context,
-    system: Annotated[str, typer.Argument(help="Which system to play: workable, ninjahire, worksignal.")],
+    system: Annotated[str, typer.Argument(help=f"Which system to play: {', '.join(systems())}.")],
     *,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port on loopback; 0: any free one.")] = 0,
     empty: Annotated[bool, typer.Option("--empty", help="Begin without jobs and people.")] = False,

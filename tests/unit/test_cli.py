@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from syncd import cli, play, tell
-from syncd.app import load_plugins
+from syncd.app import load_plugins, systems
 from syncd.clock import SteppedClock, WallClock, run_stepped
 from syncd.errors import ConfigInvalid, SyncdError, Unavailable
 from syncd.sandbox import Sandbox
@@ -329,7 +329,14 @@ def test_progress_is_shown_on_a_terminal_alone():
 # --- playing --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("system", ["workable", "ninjahire", "worksignal"])
+def test_the_help_names_all_systems_that_can_be_played():
+    told = " ".join(CliRunner().invoke(cli.app, ["sandbox", "--help"]).output.split())
+    assert systems() == list(load_plugins())
+    assert f"Which system to play: {', '.join(systems())}." in told
+    assert all(plugin.sandbox is not None for plugin in load_plugins().values())
+
+
+@pytest.mark.parametrize("system", systems())
 def test_a_system_is_played_on_loopback_with_its_token_told(system):
     said = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from syncd.app import load_plugins
+from syncd.app import load_plugins, systems
 from syncd.cli import app
 from syncd.model import Kind
 
@@ -45,12 +45,14 @@ def test_the_first_thing_is_the_two_commands():
     assert README.index("make demo") < README.index("make test") < README.index("## ")
 
 
-@pytest.mark.parametrize("system", ["workable", "ninjahire", "worksignal"])
+@pytest.mark.parametrize("system", systems())
 def test_the_table_says_what_a_system_allows(system):
     row = next(line for line in README.splitlines() if line.lower().startswith(f"| {system}"))
     facts = load_plugins()[system].facts
     for cell, kind in zip(row.split("|")[2:5], (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION), strict=True):
-        assert ("write" in cell) == bool(facts.kinds[kind].writes), (kind, cell)
+        known = facts.kinds.get(kind)
+        assert ("read" in cell) == (known is not None), (kind, cell)
+        assert ("write" in cell) == bool(known and known.writes), (kind, cell)
 
 
 def test_the_pair_of_the_readme_is_in_the_example():
