@@ -16,6 +16,8 @@ virtual: each request is paced by ``PACE_S`` seconds of it.
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from inspect import iscoroutinefunction
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -726,6 +728,17 @@ class ConnectorContract:
                 await self.all_raise(scene, writing, (Rejected, Taken))
 
         self.play(scene)
+
+    # the sandbox
+
+    def test_the_sandbox_does_all_its_work_in_the_loop(self):
+        """On a thread its work would not be seen by the stepped clock, which would jump meanwhile."""
+        app = self.world().sandbox.app
+        work = [*(route.endpoint for route in app.routes), *app.exception_handlers.values()]
+        assert len(work) > 5
+        for each in work:
+            inner = each.func if isinstance(each, partial) else each
+            assert iscoroutinefunction(inner), f"{inner} is run on a thread"
 
     # webhooks
 

@@ -74,14 +74,14 @@ class Office(Sandbox):
 
     # the door: who may ask, how much, and how it is answered
 
-    def exception_handlers(self) -> Mapping[Any, Any]:
-        """Errors are never in an envelope. Async, because Starlette runs others on a thread, where no clock is held."""
+    def exception_handlers(self) -> Mapping[Any, Callable[[Request, Exception], Response]]:
+        """Errors are never in an envelope."""
 
-        async def refused(request: Request, error: Exception) -> Response:
+        def refused(request: Request, error: Exception) -> Response:
             assert isinstance(error, Refused)
             return answer(error.body, error.status)
 
-        async def strayed(request: Request, error: Exception) -> Response:
+        def strayed(request: Request, error: Exception) -> Response:
             assert isinstance(error, HTTPException)
             return answer(Refused(error.status_code, "The resource was not found.").body, error.status_code)
 
