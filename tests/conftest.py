@@ -15,6 +15,18 @@ import structlog
 from syncd import logs
 from tests.postgres import PostgresServer, running_server
 
+# What tests share asserts too, and a failure there should say as much as one in a test.
+SHARED = (
+    "tests.contract",
+    "tests.hiresquire.served",
+    "tests.hiresquire.world",
+    "tests.integration.played",
+    "tests.integration.town",
+    "tests.simulation.core",
+    "tests.unit.small_world",
+)
+pytest.register_assert_rewrite(*SHARED)
+
 # The machine is shared and slow at times, so no deadline; the same examples each time, so that a red run is the
 # change's fault. `make prove` looks further.
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True, database=None)

@@ -1,6 +1,7 @@
 """The house rules that a linter does not know: time and chance come in as arguments, no file names a machine, ..."""
 
 import ast
+import importlib
 import random
 import re
 import subprocess
@@ -156,6 +157,17 @@ def test_what_is_imported_is_declared_and_locked_for_that():
 
 def test_tests_run_on_the_versions_that_users_get():
     assert pins("requirements.lock") <= pins("requirements-dev.lock")
+
+
+def test_what_tests_share_explains_its_failures_as_a_test_does():
+    shared = [
+        path for path in sorted((ROOT / "tests").rglob("*.py")) if not path.name.startswith(("test_", "conftest"))
+    ]
+    asserting = [path for path in shared if re.search(r"^\s+assert ", path.read_text(), re.MULTILINE)]
+    assert len(asserting) > 5
+    for path in asserting:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        assert "@pytest_ar" in vars(importlib.import_module(name)), f"name {name} in tests/conftest.py"
 
 
 def test_every_pure_module_is_forbidden_io():
