@@ -13,7 +13,7 @@ from syncd.mapping import Vocabulary, canonical, key_text, mean_the_same
 from syncd.model import Kind
 from syncd.sandbox import Limit, Sandbox
 
-FELT = ("phoned", "mail", "invited", "posted", "published")  # effects that somebody outside notices
+FELT = ("phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase")  # somebody notices, or pays
 HUB = "acme"
 Told = Mapping[str, Mapping[str, Any]]  # kind -> id -> fields, as a sandbox's snapshot tells them
 Key = tuple[str, ...]

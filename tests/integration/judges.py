@@ -18,7 +18,7 @@ from syncd.mapping import Vocabulary, canonical, clean, key_text, mean_the_same
 from syncd.sandbox import Arrival, Hits, Limit, Sandbox
 
 Who = tuple[str, ...]
-FELT = ("phoned", "mail", "invited", "posted", "published")  # effects that somebody outside notices
+FELT = ("phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase")  # somebody notices, or pays
 EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
 HUB = "acme"
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered

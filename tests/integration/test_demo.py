@@ -124,7 +124,7 @@ def test_nobody_is_there_twice(day: Played) -> None:
 
 def test_nobody_was_phoned_mailed_or_invited_and_nothing_was_posted(day: Played) -> None:
     actions = {e.action for sandbox in day.company.systems.values() for e in sandbox.effects if e.by != "human"}
-    assert not actions & {"phoned", "mail", "invited", "posted", "published"}
+    assert not actions & {"phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase"}
     assert {row["application_stage"] for row in day.company.ninjahire.rows["application"].values()} == {"PASSIVE"}
     assert not day.company.worksignal.posts
     assert not day.company.worksignal.screens

@@ -4,7 +4,9 @@ import httpx
 import pytest
 
 from connectors.portal.sandbox import ACCESS
+from syncd import demo_verdict
 from syncd.sandbox import Limit
+from tests.integration import judges
 from tests.portal.world import BASE_URL, START, new_sandbox, play
 
 CLIENT, SECRET = next(iter(ACCESS.items()))
@@ -242,6 +244,8 @@ def test_what_is_spent_or_mailed_is_logged(path, body, action):
     body = {name: value.format(**names) if isinstance(value, str) else value for name, value in body.items()}
     assert ask(sandbox, "POST", path.format(**names), json=body).status_code == 200
     assert [effect.action for effect in sandbox.effects if effect.by == "api"] == [action]
+    for judge in (judges, demo_verdict):
+        assert len(judge.felt({"portal": sandbox})) == 1, "what is done for money or to a person is never the sync's"
 
 
 # --- the rest of the documented surface
