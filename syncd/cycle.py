@@ -66,6 +66,11 @@ class Walking:
     started_at: float
     passed: list[str] = field(default_factory=list)
 
+    @property
+    def mode(self) -> str:
+        """Whether the list is read whole, or only what changed."""
+        return "sweep" if self.since is None else "poll"
+
 
 @dataclass
 class Lane:
@@ -151,6 +156,10 @@ class Engine:
     def tell(self, action: str, **facts: Any) -> None:
         """Tell whoever listens (metrics, progress, the page); never a person's data."""
         self.progressed_at = self.clock.now()
+        self.mention(action, **facts)
+
+    def mention(self, action: str, **facts: Any) -> None:
+        """Tell whoever listens what is no progress."""
         for listener in self.listeners:
             listener(action, facts)
 
@@ -414,7 +423,8 @@ class Engine:
             for other in await self.do(read_together, lane.connection, ref):
                 with contextlib.suppress(Rejected):  # its own turn tells that
                     answers[other] = await lane.connector.get(other)
-        await self.do(take_answers, lane.connection, answers, asked_at=asked_at)
+        if not await self.do(take_answers, lane.connection, answers, asked_at=asked_at):
+            self.mention("told_nothing_new", connection=lane.connection.name, kind=ref.kind.value)
 
     # walks
 
@@ -490,9 +500,12 @@ class Engine:
         passed = [*walking.passed]
         taken = await self.do(take_in, lane.connection, walk, walking, page, passed, end)
         walking.passed = passed
-        self.tell("page", connection=lane.connection.name, walk=walk.name)
+        told = {"connection": lane.connection.name, "walk": walk.name, "mode": walking.mode}
+        self.tell("page", **told, wanted=taken.wanted)
         if page.next is None:
             self._walked(lane, walk, taken)
+            self.tell("walked", **told)
+            self.wake()
             return False
         walking.position = page.next
         return taken.unchanged
@@ -504,7 +517,8 @@ class Engine:
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
         """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
-        del lane.walking[walk.name]
+        mode = lane.walking.pop(walk.name).mode
+        self.mention("broken_off", connection=lane.connection.name, walk=walk.name, mode=mode)
         if isinstance(error, StopAsyncIteration) or lane.failures + 1 >= FAILURES_BEFORE_RESTART:
             retry_at = self.clock.now() + min(lane.connection.poll_s, 300.0)
             why = str(error) or "the list ended without a proof of its end"
@@ -518,8 +532,6 @@ class Engine:
             log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=taken.emptied)
         for name in taken.large:
             log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
-        self.tell("walked", connection=lane.connection.name, walk=walk.name)
-        self.wake()
 
     # failing
 
@@ -571,9 +583,13 @@ class End:
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What came of a page; at a walk's end also a connection that is suddenly empty, and pairs that want too much."""
+    """What came of a page; at a walk's end also a connection that is suddenly empty, and pairs that want too much.
+
+    ``wanted``: the writes that it made wanted.
+    """
 
     unchanged: bool
+    wanted: int
     emptied: str | None = None
     large: Sequence[str] = ()
 
@@ -584,10 +600,10 @@ def take_in(
     """One page of a walk in one transaction, and with the last page its end."""
     unchanged = pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
     if end is None:
-        return TakenIn(unchanged)
+        return TakenIn(unchanged, work.wanted)
     pull.keep_passed(work, connection.name, walk.name, passed)
     emptied = finish_walk(work, connection, walk, end)
-    return TakenIn(unchanged, emptied, refuse_large(work, end.large) if end.large is not None else ())
+    return TakenIn(unchanged, work.wanted, emptied, refuse_large(work, end.large) if end.large is not None else ())
 
 
 def read_together(work: Work, connection: Connection, ref: Ref) -> list[Ref]:
@@ -604,12 +620,22 @@ def read_together(work: Work, connection: Connection, ref: Ref) -> list[Ref]:
 
 def take_answers(
     work: Work, connection: Connection, answers: Mapping[Ref, tuple[Record, ...]], *, asked_at: float
-) -> None:
-    """Take in what several gets told, all of it in hand before anything is decided about one."""
+) -> bool:
+    """Take in what several gets told, all of it in hand before anything is decided about one.
+
+    False: a webhook had asked for it, and nothing is to be written for it.
+    """
+    is_webhooks = _is_webhooks(work, connection.name, next(iter(answers)))
     if len(answers) > 1:
         pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.GET)
     for ref, records in answers.items():
         pull.absorb_answer(work, connection, ref, records, asked_at=asked_at)
+    return work.wanted > 0 or not is_webhooks
+
+
+def _is_webhooks(work: Work, connection: str, ref: Ref) -> bool:
+    where = (_marks.connection == connection, _marks.kind == ref.kind.value, _marks.ref == ref.id)
+    return work.sql.execute(sa.select(_marks.why).where(*where)).scalar() == "webhook"
 
 
 def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:

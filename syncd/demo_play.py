@@ -28,7 +28,7 @@ from syncd.demo_people import NAMES, OPENINGS, OWN_WORDS, SUPPORT, Company
 from syncd.demo_verdict import Kept
 from syncd.limits import Priority
 from syncd.mapping import key_text
-from syncd.serve import ReachMetrics
+from syncd.reach import ReachMetrics
 from syncd.server import build_app
 from syncd.settings import Config, Server
 
@@ -158,8 +158,8 @@ class Play:
         return page.shown(await self._facts())
 
     async def _measured(self) -> bytes:
-        self.metrics.show(await self._facts())
-        return self.metrics.render()
+        await self.metrics.keep(self.app)
+        return await self.metrics.measured(self.app)
 
     async def _facts(self) -> page.Facts:
         await self.metrics.keep(self.app)
@@ -178,6 +178,7 @@ class Play:
 
     async def backfill(self, progress: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
         """The first backfill."""
+        await self.metrics.begin(self.app)
         return await backfill(self.app, wait=True, progress=progress)
 
     @asynccontextmanager

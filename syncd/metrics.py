@@ -1,21 +1,35 @@
-"""What operators' dashboards see: counters of calls, budgets, waits, walks, intents, holds and webhooks.
+"""Keeps the figures that ``syncd.measures`` lists, and renders them as Prometheus reads them.
 
-prometheus-client is used here only. The registry comes in, so that two daemons in one process do not mix. Labels come
-from closed sets, or from the config (names of connections, pairs and walks): never a URL, an id or a person's data.
+prometheus-client is used here only. The registry comes in, so that two daemons in one process do not mix. What happens
+is counted as it happens; what stands in the store is set at each look (``show``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Protocol
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from syncd import measures
+from syncd.measures import OTHER, Measure, Shape
+
+__all__ = ["CONTENT_TYPE", "OTHER", "Figures", "Meter", "Metrics", "Unmeasured", "Values", "sample_in"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-OUTCOMES = frozenset({"ok", "refused_rate", "client_error", "server_error", "lost", "not_sent", "parked", "cancelled"})
-WEBHOOKS = frozenset({"kept", "duplicate", "forged", "stale", "too_long", "slow", "gone", "unknown", "unavailable"})
-OTHER = "other"
+Values = Mapping[tuple[str, ...], float]  # labels' values, in their order -> value
+Figures = Mapping[str, Values]  # by metric
+Collector = Counter | Gauge | Histogram
 
-_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no dashboard asks for
 
 
 class Meter(Protocol):
@@ -62,110 +76,125 @@ class Unmeasured:
 
 
 class Metrics:
-    """All of syncd's metrics in one registry, by default in a new one."""
+    """Metrics in one registry, by default all that a daemon has, in a new registry."""
 
-    def __init__(self, registry: CollectorRegistry | None = None, *, version: str) -> None:
-        registry = registry or CollectorRegistry()
-        self.registry = registry
-        self._add_calls()
-        self._add_work()
-        Info("syncd_build", "What is running", registry=registry).info({"version": version})
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        version: str,
+        listed: Iterable[Measure] = tuple(measures.MEASURES.values()),
+    ) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._kept = {each.name: _collector(each, self.registry) for each in listed}
+        if "syncd_build_info" in self._kept:
+            self.show({"syncd_build_info": {(version,): 1.0}})
 
-    def _add_calls(self) -> None:
-        on = self.registry
-        by_connection = ["connection"]
-        self._calls = Counter(
-            "syncd_calls", "Calls by how they ended", ["connection", "method", "outcome"], registry=on
-        )
-        self._call_seconds = Histogram(
-            "syncd_call_seconds",
-            "Time of a call, retries and waiting included",
-            by_connection,
-            buckets=_SECONDS,
-            registry=on,
-        )
-        self._retries = Counter("syncd_retries", "GETs sent once more", by_connection, registry=on)
-        self._refusals = Counter("syncd_refused_for_rate", "Answers 429 drawn", by_connection, registry=on)
-        self._waits = Histogram(
-            "syncd_wait_seconds", "Time waited for a slot", ["connection", "priority"], buckets=_SECONDS, registry=on
-        )
-        self._used = Gauge("syncd_budget_used", "Calls counted in a rule now", ["connection", "rule"], registry=on)
-        self._limit = Gauge("syncd_budget_limit", "Calls that a rule allows now", ["connection", "rule"], registry=on)
-
-    def _add_work(self) -> None:
-        on = self.registry
-        self._walked = Gauge(
-            "syncd_walk_last_success_timestamp_seconds",
-            "When a walk last ended proven complete",
-            ["connection", "walk"],
-            registry=on,
-        )
-        self._intents = Gauge("syncd_intents", "Writes by state", ["connection", "state"], registry=on)
-        self._held = Gauge("syncd_held", "Records that wait for a person", ["connection", "reason"], registry=on)
-        self._pages = Counter("syncd_pages", "Pages of lists taken in", ["connection", "walk"], registry=on)
-        self._writes = Counter("syncd_writes", "Writes done", ["connection", "kind", "call"], registry=on)
-        self._webhooks = Counter("syncd_webhooks", "Webhooks by verdict", ["connection", "result"], registry=on)
+    def expect(self, connections: Iterable[str], walks: Iterable[tuple[str, str]]) -> None:
+        """Let the counters of these connections and their walks be there from the start, at 0."""
+        known = {"connection": tuple(connections)}
+        for name, collector in self._kept.items():
+            measure = measures.ALL[name]
+            if isinstance(collector, Gauge) or not measure.labels:
+                continue
+            if "walk" in measure.labels:
+                rest = [measure.said(label) or () for label in measure.labels[2:]]
+                space = [(*walk, *words) for walk in walks for words in product(*rest)]
+            else:
+                space = list(product(*(known.get(label) or measure.said(label) or () for label in measure.labels)))
+            for labels in space:
+                collector.labels(*labels)
 
     # calls: a Meter
 
     def called(self, connection: str, method: str, outcome: str, seconds: float) -> None:
         """A call has come to its end, retries included."""
-        self._calls.labels(connection, _of(METHODS, method), _of(OUTCOMES, outcome)).inc()
-        self._call_seconds.labels(connection).observe(seconds)
+        words = _of(measures.METHODS, method), _of(measures.OUTCOMES, outcome)
+        self.count("syncd_calls_total", connection, *words)
+        self.observe("syncd_call_seconds", seconds, connection)
 
     def retried(self, connection: str) -> None:
         """A GET is sent once more."""
-        self._retries.labels(connection).inc()
+        self.count("syncd_retries_total", connection)
 
     def drew_429(self, connection: str) -> None:
         """The system refused a call for its rate."""
-        self._refusals.labels(connection).inc()
+        self.count("syncd_refused_for_rate_total", connection)
 
     def waited(self, connection: str, priority: str, seconds: float) -> None:
         """A call waited so long for its slot."""
-        self._waits.labels(connection, priority).observe(seconds)
+        self.observe("syncd_wait_seconds", seconds, connection, priority)
 
     def budget(self, connection: str, rule: str, used: int, limit: int) -> None:
         """How much of a rule is used now."""
-        self._used.labels(connection, rule).set(used)
-        self._limit.labels(connection, rule).set(limit)
+        self._gauge("syncd_budget_used").labels(connection, rule).set(used)
+        self._gauge("syncd_budget_limit").labels(connection, rule).set(limit)
 
     # work
 
     def listen(self, action: str, facts: Mapping[str, str]) -> None:
         """Count what an engine tells (a listener)."""
         if action == "page":
-            self._pages.labels(facts["connection"], facts["walk"]).inc()
+            self.count("syncd_pages_total", facts["connection"], facts["walk"])
         elif action == "written":
-            self._writes.labels(facts["connection"], facts["kind"], facts["call"]).inc()
-
-    def walked(self, connection: str, walk: str, at: float) -> None:
-        """A walk ended proven complete at ``at`` (seconds since the epoch)."""
-        self._walked.labels(connection, walk).set(at)
-
-    def intents(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """All intents, counted by connection and state."""
-        _set_all(self._intents, counts)
-
-    def held(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """All held records, counted by connection and reason."""
-        _set_all(self._held, counts)
+            self.count("syncd_writes_total", facts["connection"], facts["kind"], facts["call"])
+        elif action in {"walked", "broken_off"}:
+            result = "proven" if action == "walked" else "broken_off"
+            self.count("syncd_runs_total", facts["connection"], facts["walk"], facts["mode"], result)
 
     def webhook(self, connection: str, result: str) -> None:
         """A webhook was judged. Name a connection that is not configured ``other``."""
-        self._webhooks.labels(connection, _of(WEBHOOKS, result)).inc()
+        self.count("syncd_webhooks_total", connection, _of(measures.WEBHOOKS, result))
+
+    # any of them
+
+    def count(self, name: str, *labels: str, by: float = 1.0) -> None:
+        """Let a counter rise."""
+        collector = self._kept[name]
+        assert isinstance(collector, Counter)
+        collector.labels(*labels).inc(by)
+
+    def observe(self, name: str, seconds: float, *labels: str) -> None:
+        """Let a histogram see a value."""
+        collector = self._kept[name]
+        assert isinstance(collector, Histogram)
+        collector.labels(*labels).observe(seconds)
+
+    def show(self, figures: Figures) -> None:
+        """Set gauges to what stands now; what is not told any more is gone."""
+        for name, told in figures.items():
+            gauge = self._gauge(name)
+            if measures.ALL[name].labels:
+                gauge.clear()
+            for labels, value in told.items():
+                (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def _gauge(self, name: str) -> Gauge:
+        collector = self._kept[name]
+        assert isinstance(collector, Gauge)
+        return collector
 
     def render(self) -> bytes:
         """The body of ``/metrics``, of type ``CONTENT_TYPE``."""
         return generate_latest(self.registry)
 
 
-def _of(closed: frozenset[str], word: str) -> str:
+def _collector(measure: Measure, registry: CollectorRegistry) -> Collector:
+    if measure.shape is Shape.HISTOGRAM:
+        return Histogram(measure.name, measure.told, measure.labels, buckets=measure.buckets, registry=registry)
+    made = Counter if measure.shape is Shape.COUNTER else Gauge
+    return made(measure.name, measure.told, measure.labels, registry=registry)
+
+
+def _of(closed: Iterable[str], word: str) -> str:
     return word if word in closed else OTHER
 
 
-def _set_all(gauge: Gauge, counts: Mapping[tuple[str, str], int]) -> None:
-    """Set what is counted and drop what is no longer there."""
-    gauge.clear()
-    for labels, count in counts.items():
-        gauge.labels(*labels).set(count)
+def sample_in(text: str, name: str) -> float | None:
+    """The value of a metric without labels in a text that was rendered before; None: it is not there."""
+    try:
+        families = list(text_string_to_metric_families(text))
+    except ValueError:
+        return None
+    found = (sample.value for family in families for sample in family.samples if sample.name == name)
+    return next(found, None)

@@ -10,8 +10,7 @@ import contextlib
 import math
 import random
 import signal
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ import sqlalchemy as sa
 import structlog
 
 from syncd import crosscheck, page, push, schedule, schema, webhooks
-from syncd.app import VERSION, App, Network, build, open_store, ownership_of, sealer_of, store_url
+from syncd.app import App, Network, build, open_store, ownership_of, sealer_of, store_url
 from syncd.clock import Clock
 from syncd.connector import Plugin
 from syncd.cycle import Lane
@@ -27,12 +26,12 @@ from syncd.errors import ConfigInvalid, Unavailable
 from syncd.handover import Desk, Progress, RunCommand, Told
 from syncd.limits import Priority
 from syncd.logs import trace_of
-from syncd.metrics import Metrics
 from syncd.owner import Ownership
+from syncd.reach import ReachMetrics
 from syncd.sealing import Entropy
 from syncd.server import address_of, build_app, listening, serving
 from syncd.settings import Config, revealed
-from syncd.store import open_engine, upsert
+from syncd.store import open_engine
 
 STOP_S = 20.0  # how long a stop waits for writes under way
 STEADY_S = 300.0  # whoever has lived so long begins again at once
@@ -40,13 +39,6 @@ LOOK_S = 5.0
 PRUNE_S = 3600.0
 FRESH_S = 1.0  # how old the facts on the page and in the metrics may be
 DRIVES = frozenset({"backfill"})  # handed-over commands that drive the lanes themselves
-
-_AWAY = {
-    "server_error": "answers with errors of its own",
-    "lost": "does not answer",
-    "not_sent": "cannot be connected to",
-}
-_UNREACHED: dict[str, Any] = {"reached_at": None, "error": None, "error_at": None}
 
 log = structlog.get_logger()
 
@@ -148,7 +140,7 @@ class Daemon:
     def __init__(
         self,
         app: App,
-        metrics: "ReachMetrics",
+        metrics: ReachMetrics,
         lock: Ownership,
         stopping: asyncio.Event,
         run_command: RunCommand | None,
@@ -192,7 +184,7 @@ class Daemon:
         pace = schedule.next_poll(self.app.world, self._polls, pages)
         self.engine.next_poll = pace
         self.engine.listeners += [pace.listen, self._metrics.listen, self._listen]
-        await self._metrics.load(self.app)
+        await self._metrics.begin(self.app)
 
     @contextlib.asynccontextmanager
     async def _desk(self) -> AsyncIterator[Desk | None]:
@@ -204,6 +196,7 @@ class Daemon:
 
     async def _run(self, desk: Desk | None) -> None:
         tasks = [asyncio.ensure_future(self._kept_up("watch", self._watch))]
+        tasks += [asyncio.ensure_future(self._kept_up("probe", partial(self._metrics.probe, self.app)))]
         tasks += [asyncio.ensure_future(self._kept_up("desk", desk.attend))] if desk else []
         self._begin_work()
         try:
@@ -340,60 +333,7 @@ class Daemon:
             self._sweeping.discard((facts["connection"], facts["walk"]))
 
     async def _measured(self) -> bytes:
-        self._metrics.show(await self._look())
-        return self._metrics.render()
-
-
-class ReachMetrics(Metrics):
-    """All metrics; besides, when each system last answered, which is kept in the table of connections."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(version=VERSION)
-        self._clock = clock
-        self._reach: dict[str, dict[str, Any]] = {}
-        self._kept: dict[str, dict[str, Any]] = {}
-
-    def called(self, connection: str, method: str, outcome: str, seconds: float) -> None:
-        """A call has come to its end, retries included."""
-        super().called(connection, method, outcome, seconds)
-        now, known = self._clock.now(), self._reach.get(connection, {})
-        if outcome in ("ok", "client_error", "refused_rate"):
-            self._reach[connection] = {"reached_at": now, "error": None, "error_at": known.get("error_at")}
-        elif outcome in _AWAY:
-            at = known.get("error_at") if known.get("error") else now
-            self._reach[connection] = {"reached_at": known.get("reached_at"), "error": _AWAY[outcome], "error_at": at}
-
-    async def load(self, app: App) -> None:
-        """Begin with what was known of these connections."""
-        rows = await app.store.run(_connections)
-        self._reach = {name: row for name, row in rows.items() if name in app.world.connections}
-        self._kept = {}
-
-    async def keep(self, app: App) -> None:
-        """Write down what has changed."""
-        rows = [
-            {"name": name, "system": connection.facts.system, **(self._reach.get(name) or _UNREACHED)}
-            for name, connection in app.world.connections.items()
-        ]
-        changed = [row for row in rows if self._kept.get(row["name"]) != row]
-        if changed:
-            await app.store.run(upsert, schema.connections, changed)
-            self._kept |= {row["name"]: row for row in changed}
-
-    def show(self, facts: page.Facts) -> None:
-        """Set the gauges to what stands in the store."""
-        held: Counter[tuple[str, str]] = Counter()
-        for row in facts["holds"]:
-            held[row["connection"], row["reason"]] += row["number"]
-        self.held(held)
-        connections = {each["name"]: each for each in facts["connections"]}
-        self.intents({(name, state): n for name, each in connections.items() for state, n in each["intents"].items()})
-        for name, each in connections.items():
-            for walk in each["walks"]:
-                if walk["polled_at"] is not None:
-                    self.walked(name, walk["name"], walk["polled_at"])
-            for rule in each["budget"]:
-                self.budget(name, rule["rule"], rule["used"], rule["limit"])
+        return await self._metrics.measured(self.app)
 
 
 # --- what is asked of the store ---------------------------------------------------------------------------------------
@@ -411,8 +351,3 @@ def _has_writes_under_way(connection: sa.Connection) -> bool:
 
 def _sweeps_under_way(connection: sa.Connection) -> set[tuple[str, str]]:
     return {(row.connection, row.walk) for row in connection.execute(_SWEEPING)}
-
-
-def _connections(connection: sa.Connection) -> dict[str, dict[str, Any]]:
-    rows: Sequence[Any] = connection.execute(sa.select(schema.connections)).mappings().all()
-    return {row["name"]: {key: row[key] for key in _UNREACHED} for row in rows}
