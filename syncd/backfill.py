@@ -106,7 +106,7 @@ async def backfill(
     engine.listeners.append(listen)
     try:
         await engine.begin()
-        until = await _prepare(engine, longest)
+        until = await _prepare(engine, longest, whole=app.world.stamp)
         if until is None:
             until = await engine.run_until_quiet(longest_rest_s=longest)
     finally:
@@ -115,10 +115,13 @@ async def backfill(
     return {**result, "pages": dict(tally.pages), "writes": dict(tally.writes), "until": until}
 
 
-async def _prepare(engine: Engine, longest: float) -> float | None:
-    """The first look where it is missing, else sweeps; then the guard speaks."""
+async def _prepare(engine: Engine, longest: float, *, whole: str) -> float | None:
+    """The first look where it is missing, else sweeps; then the guard speaks.
+
+    What was looked at under the ``whole`` configuration (its stamp) is known for any part of it, too.
+    """
     until = None
-    if not await engine.has_learnt():
+    if not await engine.has_learnt() and await engine.store.run(cycle.recalled, "learnt") != whole:
         until = await engine.learn(longest_rest_s=longest)
     elif not await engine.store.run(cycle.walks_under_way):
         await engine.begin_sweeps()

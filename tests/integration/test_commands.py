@@ -299,6 +299,16 @@ def test_a_pilot_creates_only_what_belongs_to_one_job(company):
     assert len(kept["application"]) == sum(row["job"] == company.jobs[0] for row in rows)
 
 
+def test_a_backfill_of_a_part_needs_no_first_look_of_its_own(in_step):
+    """And the whole needs none after it: a first look may cost a good part of a day's calls."""
+    part = facts(in_step, "backfill", "--pair", "screening", "--kind", "applications")
+    whole = facts(in_step, "backfill")
+    assert (part["writes"], whole["writes"]) == ({}, {})
+    assert sum(part["pages"].values()) <= sum(whole["pages"].values()), "each list was walked once"
+    assert whole["pages"]["acme"] == 2, "jobs and candidates, once"
+    assert facts(in_step, "status")["learnt"] is True
+
+
 def test_an_unknown_pair_is_refused_before_anything_is_read(company):
     code, _, err = company.run("backfill", "--pair", "nowhere")
     assert (code, err) == (1, 'there is no pair "nowhere"; there are: screening\n')
