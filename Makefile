@@ -25,8 +25,8 @@ demo: .venv/.installed
 test: lint
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
-# Whole processes over real sockets with kills, and the image's steps.
-test-system: .venv/.installed-dev
+# Whole processes over real sockets with kills, the image's steps, and the alerts under Prometheus.
+test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system
 
 simulate: .venv/.installed-dev
@@ -66,6 +66,15 @@ lint: .venv/.installed-dev
 .venv/.installed-dev: requirements-dev.lock .venv/.locked | .venv/.installed
 	@echo 'Installing what its tests need ...'
 	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+# Debian's Prometheus, unpacked beside the rest: nothing is installed, no service runs, and root is not needed where
+# apt's lists are there already.
+.venv/debian/usr/bin/promtool: | .venv/.installed-dev
+	@echo 'Fetching Prometheus from Debian ...'
+	@rm -rf .venv/debian && mkdir -p .venv/debian
+	@cd .venv/debian && (apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; })
+	@dpkg-deb -x .venv/debian/prometheus_*.deb .venv/debian && rm .venv/debian/prometheus_*.deb
 	@touch $@
 
 # Both locks name exact versions and hashes, and no index. The second holds the first, and is installed as it stands: it
