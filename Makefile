@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
 WORKERS ?= 2
 
-.PHONY: install install-dev demo test test-system simulate replay prove bench lint lock clean
+.PHONY: install install-dev demo docs test test-system simulate replay prove bench lint lock clean
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
@@ -20,6 +20,11 @@ install-dev: .venv/.installed-dev
 
 demo: .venv/.installed
 	$(BIN)/syncd demo $(ARGS)
+
+# The pages and the dashboard that are made from the code.
+docs: .venv/.installed-dev
+	$(BIN)/python docs/write.py
+	$(BIN)/python deploy/grafana/write.py
 
 # Any user may run this: no root, no service, no system package.
 test: lint
