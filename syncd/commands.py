@@ -121,6 +121,11 @@ def _resolved(work: Work, id_: int, choice: str, other: str | None) -> tuple[int
     return int(work.sql.execute(sa.select(sa.func.count()).select_from(schema.holds)).scalar_one()), told
 
 
+async def _walk(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    names = (str(arguments["connection"]), str(arguments["walk"]))
+    return {"told": await app.engine.do(decide.walk_now, *names, sweep=bool(arguments.get("sweep")))}
+
+
 async def _add_link(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
     ends = (str(arguments["left"]), str(arguments["right"]))
     told = await app.engine.do(decide.add_link, str(arguments["pair"]), str(arguments["kind"]), *ends)
@@ -138,6 +143,7 @@ _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]
     "pause": _pause,
     "resume": _resume,
     "resolve": _resolve,
+    "walk": _walk,
     "links add": _add_link,
     "links cut": _cut_link,
 }

@@ -50,8 +50,12 @@ def examine(config: Config, plugins: Mapping[str, Plugin]) -> Findings:
 
 def _server_errors(config: Config) -> Sentences:
     server = config.server
-    if not is_local(server.host) and server.page_token is None:
+    if not is_local(server.host) and server.page_token is None and server.proxy_header is None:
         yield "server.page_token: is needed when server.listen is not on loopback; `openssl rand -hex 32` makes one"
+    if server.proxy_header is not None and not server.proxies:
+        yield "server.proxies: is needed with proxy_header; name the addresses of the reverse proxy that sets it"
+    if server.proxies and server.proxy_header is None:
+        yield "server.proxy_header: is needed with proxies; name the header in which they say who is signed in"
     if server.public_url is not None and (wrong := address_mistake(server.public_url, allow_private=True)):
         yield f"server.public_url: {wrong}"
 

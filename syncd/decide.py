@@ -391,6 +391,29 @@ def _children(work: Work, pair: Pair, link: LinkRow) -> list[LinkRow]:
     return [child for child in found if child is not None and child.right is not None]
 
 
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def walk_now(work: Work, name: str, walk_name: str, *, sweep: bool) -> str:
+    """Let a list be looked at (or, a ``sweep``, read whole) as soon as its lane has a turn for it."""
+    walk = next((walk for walk in work.world.walks_of(name) if walk.name == walk_name), None)
+    if name not in work.world.connections or walk is None:
+        raise Refused(f'no list is called "{name} {walk_name}"; `syncd status` names all')
+    if cycle.is_stopped(work.sql, name):
+        raise Refused(f"{name} is stopped; first: syncd resume {name}")
+    cursor = pull.cursor_of(work.sql, name, walk_name)
+    if cursor["mode"] == "sweep" or (cursor["mode"] == "poll" and not sweep):
+        return f"{name} {walk_name} is being read already."
+    if cursor["mode"] == "poll":
+        raise Refused(f"{name} {walk_name} is being looked at right now; read it whole when that is done")
+    due = {"sweep_due" if sweep else "poll_due": work.tx.now}
+    table = schema.cursors
+    where = (table.c.connection == name, table.c.walk == walk_name)
+    work.sql.execute(sa.update(table).where(*where).values(due))
+    work.woken.add(name)
+    return f"{name} {walk_name} is {'read whole' if sweep else 'looked at'} now."
+
+
 # --- switches -------------------------------------------------------------------------------------------------------
 
 

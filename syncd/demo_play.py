@@ -22,6 +22,7 @@ from syncd import cycle, demo_verdict, page, schedule, schema, webhooks
 from syncd.app import App, Network, build, open_store, sealer_of
 from syncd.backfill import backfill
 from syncd.clock import SteppedClock
+from syncd.commands import run_command
 from syncd.connector import Plugin
 from syncd.demo_day import Day
 from syncd.demo_people import NAMES, OPENINGS, OWN_WORDS, SUPPORT, Company
@@ -31,6 +32,7 @@ from syncd.mapping import key_text
 from syncd.reach import ReachMetrics
 from syncd.server import build_app
 from syncd.settings import Config, Server
+from syncd.site import Source
 
 START = 1_772_438_400.0  # 2026-03-02, a Monday, 08:00 UTC
 DAY_BEGINS = START + 3600.0
@@ -151,17 +153,23 @@ class Play:
     def _site(self, config: Config) -> ASGIApp:
         receiver = webhooks.Receiver(self.engine, webhooks.ears_of(self.engine, {}), self.metrics)
         return build_app(
-            config.server, page=self._page, measured=self._measured, troubles=list, receive=receiver.receive
+            config.server, pages=self._pages(), measured=self._measured, troubles=list, receive=receiver.receive
         )
 
-    async def _page(self) -> str:
-        return page.shown(await self._facts())
+    def _pages(self) -> Source:
+        async def ask(question: Callable[..., Any], *arguments: Any) -> Any:
+            return await self.app.store.run(question, self.app.world, *arguments)
+
+        async def act(command: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await run_command(self.app, command, arguments, lambda told: None)
+
+        return Source(facts=self._facts, ask=ask, troubles=list, act=act)
 
     async def _measured(self) -> bytes:
         await self.metrics.keep(self.app)
         return await self.metrics.measured(self.app)
 
-    async def _facts(self) -> page.Facts:
+    async def _facts(self) -> dict[str, Any]:
         await self.metrics.keep(self.app)
         return await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
 

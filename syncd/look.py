@@ -109,7 +109,7 @@ def _walk(name: str, row: Mapping[str, Any], interval_s: float, now: float) -> F
     """How a list stands.
 
     ``interval_s``: between two polls as things stand. ``lag_s``: since when nothing newer is proven. ``reading_s``: so
-    long the list has been read by now.
+    long the list has been read by now. ``pages``: of the last time it was read whole.
     """
     polled = row.get("polled_at")
     return {
@@ -121,6 +121,8 @@ def _walk(name: str, row: Mapping[str, Any], interval_s: float, now: float) -> F
         "lag_s": None if polled is None else max(0.0, now - polled),
         "interval_s": interval_s,
         "due_at": row.get("poll_due") or None,
+        "sweep_due_at": row.get("sweep_due") or None,
+        "pages": row.get("last_pages") or 0,
         "error": row.get("error"),
     }
 
@@ -215,10 +217,10 @@ def arrow(pair: Pair, kind: Kind) -> str:
 # --- what waits for a person ----------------------------------------------------------------------------------------
 
 
-def held(connection: sa.Connection, world: World) -> list[Facts]:
+def held(connection: sa.Connection, world: World, most: int | None = None) -> list[Facts]:
     """What waits for a person, oldest first: why, since when, both ends, and the answers that may be given."""
     tx = Tx(connection, 0.0)
-    rows = rows_of(connection, sa.select(schema.holds).order_by(_holds.opened_at, _holds.id))
+    rows = rows_of(connection, sa.select(schema.holds).order_by(_holds.opened_at, _holds.id).limit(most))
     return [_held(tx, world, row) for row in rows]
 
 

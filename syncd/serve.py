@@ -31,6 +31,7 @@ from syncd.reach import ReachMetrics
 from syncd.sealing import Entropy
 from syncd.server import address_of, build_app, listening, serving
 from syncd.settings import Config, revealed
+from syncd.site import Source
 from syncd.store import open_engine
 
 STOP_S = 20.0  # how long a stop waits for writes under way
@@ -156,7 +157,7 @@ class Daemon:
         self._work: asyncio.Task[None] | None = None
         self._one_driver = asyncio.Lock()
         self._polls = {name: config.poll for name, config in app.config.connections.items()}
-        self._facts: page.Facts | None = None
+        self._facts: dict[str, Any] | None = None
         self._sweeping: set[tuple[str, str]] = set()
         self._exit_code = 0
         self._has_begun = False
@@ -169,7 +170,11 @@ class Daemon:
         await self._prepare()
         listener = listening(config.server)
         site = build_app(
-            config.server, page=self._page, measured=self._measured, troubles=self.troubles, receive=receiver.receive
+            config.server,
+            pages=self._pages(),
+            measured=self._measured,
+            troubles=self.troubles,
+            receive=receiver.receive,
         )
         async with serving(site, listener):
             log.info("Serving.", action="serving", host=config.server.host, port=listener.getsockname()[1])
@@ -315,18 +320,32 @@ class Daemon:
         except sa.exc.SQLAlchemyError:
             return False
 
-    async def _look(self) -> page.Facts:
+    async def _look(self) -> dict[str, Any]:
         """The facts for page and metrics, at most a second old."""
         if self._facts is None or self.clock.now() - self._facts["at"] >= FRESH_S:
             self._facts = await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
         return self._facts
 
-    async def _page(self) -> str:
+    def _pages(self) -> Source:
+        act = self._acted if self._run_command else None
+        return Source(facts=self._look, ask=self._asked, troubles=self._notes, act=act)
+
+    async def _asked(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        return await self.app.store.run(question, self.app.world, *arguments)
+
+    async def _acted(self, command: str, arguments: Told) -> Told:
+        """What somebody wants from the page; the next look sees what came of it."""
+        try:
+            return await self._handed_over(self.app, command, arguments, lambda told: None)
+        finally:
+            self._facts = None
+
+    def _notes(self) -> list[str]:
+        """Why not all is known to be in step, besides what the store tells."""
         notes = ["the first look is under way"] if self.engine.learning else []
-        notes += (
-            [f"{len(self._sweeping)} lists are read whole before all is known to be in step"] if self._sweeping else []
-        )
-        return page.shown(await self._look(), [*self.troubles(), *notes])
+        count = len(self._sweeping)
+        notes += [f"{count} lists are read whole before all is known to be in step"] if count else []
+        return [*self.troubles(), *notes]
 
     def _listen(self, action: str, facts: Mapping[str, Any]) -> None:
         if action == "walked":

@@ -1,37 +1,35 @@
-"""The port: the page, metrics, whether we live, whether we are ready, and webhooks; served by an embedded uvicorn.
+"""The port: the pages, metrics, whether we live, whether we are ready, and webhooks; served by an embedded uvicorn.
 
-Off loopback the page and the metrics want ``page_token``, as a Bearer token or once as ``?token=`` in a browser, which
-is then given a cookie. Without a token only this machine may look, and under no name but its own: a page elsewhere
-could otherwise point a name of its own at us and read along (DNS rebinding). Headers as OWASP's Secure Headers Project
-advises.
+Headers as OWASP's Secure Headers Project advises: scripts and styles come from files of ours alone, nothing is framed,
+nothing is kept but those files, whose addresses change with them.
 """
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from syncd import metrics, webhooks
-from syncd.connector import is_local
+from syncd.door import Door
 from syncd.errors import ConfigInvalid
-from syncd.page import STYLE_SOURCE
+from syncd.forms import Forms
+from syncd.page_frame import ASSETS, ENTER
 from syncd.sandbox import LostConnection
-from syncd.settings import Server, revealed
+from syncd.sealing import Entropy
+from syncd.settings import Server
+from syncd.site import Site, Source
 
-COOKIE = "syncd_page"
 HEAD_S = 10.0  # in which a connection must bring a whole head
 IDLE_S = 30
 STOP_S = 5
@@ -41,11 +39,12 @@ LONGEST_HEAD = 32 * 1024  # bytes
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 HEADERS = {
-    "Content-Security-Policy": f"default-src 'none'; style-src {STYLE_SOURCE}; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, a browser would not say where a form comes from
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -55,16 +54,16 @@ HEADERS = {
 def build_app(
     server: Server,
     *,
-    page: Callable[[], Awaitable[str]],
+    pages: Source,
     measured: Callable[[], Awaitable[bytes]],
     troubles: Callable[[], Sequence[str]],
     receive: Endpoint,
+    entropy: Entropy = os.urandom,
 ) -> ASGIApp:
-    """The ASGI app. ``page`` gives HTML, ``measured`` the body of /metrics, ``troubles`` why we are not ready."""
-    may_look = _Door(server).guarding
-
-    async def show_page(request: Request) -> Response:
-        return HTMLResponse(await page())
+    """The ASGI app. ``pages``: their facts; ``measured``: the body of /metrics; ``troubles``: why we are not ready."""
+    forms = Forms(server, entropy)
+    site, door = Site(pages, forms, entropy), Door(server, forms)
+    may_look = door.guarding
 
     async def show_metrics(request: Request) -> Response:
         return Response(await measured(), headers={"Content-Type": metrics.CONTENT_TYPE})
@@ -77,7 +76,10 @@ def build_app(
         return JSONResponse({"ready": not found, "reasons": found}, 503 if found else 200)
 
     routes = [
-        Route("/", may_look(show_page)),
+        *(Route(path, may_look(shown)) for path, shown in site.pages.items()),
+        *(Route(path, may_look(done), methods=["POST"]) for path, done in site.forms.items()),
+        Route(ENTER, door.enter, methods=["POST"]),
+        Route("/assets/{name}", _asset),
         Route("/metrics", may_look(show_metrics)),
         Route("/healthz", lives),
         Route("/readyz", is_ready),
@@ -89,8 +91,16 @@ def build_app(
     return _WithHeaders(app)
 
 
+async def _asset(request: Request) -> Response:
+    """A file of the page: nobody's secret, and kept by browsers, because its address changes with it."""
+    content, kind = ASSETS.get(request.path_params["name"], (None, ""))
+    if content is None:
+        return PlainTextResponse("Not Found", 404)
+    return Response(content, headers={"Content-Type": kind, "Cache-Control": "public, max-age=31536000, immutable"})
+
+
 class _WithHeaders:
-    """Adds the headers that every answer bears."""
+    """Adds the headers that every answer bears, unless it has its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -101,71 +111,12 @@ class _WithHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
+                own = {name.lower() for name, _ in message["headers"]}
+                added = [(name, value) for name, value in self._headers if name not in own]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, sending)
-
-
-# --- who may look ---------------------------------------------------------------------------------------------------
-
-
-class _Door:
-    """Lets those through who may see the page and the metrics."""
-
-    def __init__(self, server: Server) -> None:
-        self._token = revealed(server.page_token)
-        self._is_local = is_local(server.host)
-        public = urlsplit(server.public_url or "")
-        self._public_name, self._is_https = public.hostname, public.scheme == "https"
-
-    def guarding(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint for those who may look."""
-
-        async def guarded(request: Request) -> Response:
-            if self._token is None:
-                return await endpoint(request) if self._is_from_here(request) else _refusal(403)
-            if (given := request.query_params.get("token")) is not None:
-                return self._exchange(request, given) if _same(given, self._token) else _refusal(401)
-            return await endpoint(request) if self._has_token(request, self._token) else _refusal(401)
-
-        return guarded
-
-    def _is_from_here(self, request: Request) -> bool:
-        """Without a token: whether we listen on loopback and were asked by a name that is ours."""
-        name = _name_in(request.headers.get("host", ""))
-        return self._is_local and (is_local(name) or name == self._public_name)
-
-    def _has_token(self, request: Request, token: str) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        bears = scheme.lower() == "bearer" and _same(given.strip(), token)
-        return _same(request.cookies.get(COOKIE, ""), _cookie_of(token)) or bears
-
-    def _exchange(self, request: Request, token: str) -> Response:
-        """The token leaves the address bar and its history: a cookie takes its place."""
-        answer = RedirectResponse(request.scope["path"], 303)
-        secure = self._is_https or request.scope["scheme"] == "https"
-        answer.set_cookie(COOKIE, _cookie_of(token), httponly=True, samesite="lax", secure=secure)
-        return answer
-
-
-def _name_in(host: str) -> str:
-    """The name or address in a Host header, whatever else stands there."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
-
-
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
-
-
-def _cookie_of(token: str) -> str:
-    """What stands for the token in a browser; the token itself is not kept there."""
-    return hmac.new(token.encode(), b"syncd page", hashlib.sha256).hexdigest()
-
-
-def _refusal(status: int) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return PlainTextResponse("You may not see this without server.page_token.\n", status, headers=headers)
 
 
 # --- serving --------------------------------------------------------------------------------------------------------

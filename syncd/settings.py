@@ -5,6 +5,7 @@ the systems' facts to be judged stands in ``syncd.crosscheck``.
 """
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,6 +150,21 @@ def _listen(text: str) -> str:
     return text
 
 
+def _header(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
+        raise ValueError(f'{shown(name)} is not the name of a header; write for example "X-Forwarded-User"')
+    return name
+
+
+def _networks(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            raise ValueError(f'{shown(address)} is not an address or a network; write for example "10.0.0.5"') from None
+    return addresses
+
+
 def _region(text: str) -> str:
     if not re.fullmatch(r"[A-Z]{2}", text):
         raise ValueError(f'{shown(text)} is not a region of phone numbers; write for example "US" or "GR"')
@@ -208,6 +224,10 @@ class Server(Section):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
     public_url: str | None = None
     page_token: Secret | None = None
+    proxy_header: Annotated[str, AfterValidator(_header)] | None = None
+    """Where a reverse proxy says who is signed in there."""
+    proxies: Annotated[Strings, AfterValidator(_networks)] = ()
+    """The addresses of such proxies; from elsewhere the header is not believed."""
 
     @property
     def host(self) -> str:

@@ -45,7 +45,7 @@ def links(here):
 
 
 def in_step(daemon):
-    return "everything is in step" in daemon.get("/").text
+    return "Everything is in step" in daemon.get("/").text
 
 
 def event(row, number=1):
@@ -216,7 +216,7 @@ async def stands(client, path, wanted):
 def test_a_first_look_that_dies_of_a_bug_is_begun_again(sqlite_url, capsys):
     async def scene(client, boxes):
         died = await stands(client, "/readyz", "died")
-        await stands(client, "/", "everything is in step")
+        await stands(client, "/", "Everything is in step")
         return died.status_code, (await client.get("/readyz")).status_code
 
     bugs = [ZeroDivisionError("a bug")]
@@ -229,14 +229,14 @@ def test_a_lane_that_dies_of_a_bug_is_begun_again(sqlite_url):
     bugs = []
 
     async def scene(client, boxes):
-        await stands(client, "/", "everything is in step")
+        await stands(client, "/", "Everything is in step")
         bugs.append(ZeroDivisionError("a bug"))
         row = next(iter(boxes["acme"].snapshot()["candidate"]))
         body, signature = event(row)
         await client.post("/webhooks/acme", content=body, headers=signature)
         await stands(client, "/readyz", "died")
         await stands(client, "/readyz", "true")
-        await stands(client, "/", "everything is in step")
+        await stands(client, "/", "Everything is in step")
 
     assert serving(sqlite_url, scene, bug_in="get", bugs=bugs) == (None, 0)
     assert not bugs
@@ -247,7 +247,7 @@ def test_a_backfill_asked_for_meanwhile_has_the_lanes_for_itself(sqlite_url):
         return await backfill(app, progress=progress)
 
     async def scene(client, boxes):
-        await stands(client, "/", "everything is in step")
+        await stands(client, "/", "Everything is in step")
         told = []
         result = await ask_owner(in_process(sqlite_url), "backfill", {}, told.append)
         row = next(iter(boxes["acme"].snapshot()["application"]))
