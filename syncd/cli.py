@@ -6,10 +6,11 @@ here alone the wall clock, the system's entropy and the terminal come in.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,8 +23,9 @@ import typer.core
 from rich.console import Console
 
 from syncd import config as configs
-from syncd import decide, handover, logs, look, tell
+from syncd import decide, figures, handover, logs, look, tell, textfile
 from syncd.app import (
+    VERSION,
     App,
     Network,
     build,
@@ -43,6 +45,7 @@ from syncd.connector import Plugin
 from syncd.crosscheck import examine
 from syncd.demo import demo as run_demo
 from syncd.errors import ConfigInvalid, SyncdError
+from syncd.metrics import Figures
 from syncd.play import play
 from syncd.serve import serve as serve_daemon
 from syncd.settings import Config, did_you_mean, parse_interval
@@ -340,6 +343,10 @@ def backfill(
     allow_large: Annotated[
         bool, typer.Option("--allow-large", help="Carry out a plan that is far larger than usual.")
     ] = False,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option("--metrics-file", metavar="FILE", help="Write there how it went, for Prometheus's node_exporter."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring all in step once: read every list, match, and write until nothing is left. Stop it and go on at will."""
@@ -348,9 +355,28 @@ def backfill(
     if dry_run:
         _plan(outside, scope, as_json=as_json)
     options = {"wait": wait, "allow_empty": allow_empty, "allow_large": allow_large}
-    facts = _do(outside, "backfill", {**scope, **options}, "backfill")
+    with _reporting(outside, metrics_file) as report:
+        facts = _do(outside, "backfill", {**scope, **options}, "backfill")
+        report(facts)
     good = not facts["held"] and not facts["left"] and not facts["until"]
     _answer(outside, facts, lambda c: tell.backfill(c, facts, outside.clock.now()), as_json=as_json, good=good)
+
+
+@contextlib.contextmanager
+def _reporting(outside: Outside, path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """While held, a backfill runs, and the file tells in the end how it went, if there is to be one."""
+
+    def standing() -> Figures:
+        try:
+            return _ask(outside, figures.standing, outside.clock.now())
+        except SyncdError:
+            return {}  # there is no store yet, and the backfill itself says why
+
+    if path is None:
+        yield lambda facts: None
+        return
+    with textfile.reporting(path, outside.clock, version=VERSION, standing=standing) as report:
+        yield report
 
 
 def _scope(

@@ -299,6 +299,17 @@ def test_a_pilot_creates_only_what_belongs_to_one_job(company):
     assert len(kept["application"]) == sum(row["job"] == company.jobs[0] for row in rows)
 
 
+def test_a_backfill_tells_a_collector_how_it_went(company, tmp_path):
+    file = tmp_path / "syncd.prom"
+    facts(company, "backfill", "--metrics-file", str(file))
+    assert "syncd_backfill_succeeded 1.0" in file.read_text()
+    assert 'syncd_pair_in_step{pair="screening"} 1.0' in file.read_text()
+    assert company.run("backfill", "--pair", "nowhere", "--metrics-file", str(file))[0] != 0
+    told = file.read_text()
+    assert "syncd_backfill_succeeded 0.0" in told
+    assert "syncd_backfill_last_success_timestamp_seconds 0.0" not in told
+
+
 def test_a_backfill_of_a_part_needs_no_first_look_of_its_own(in_step):
     """And the whole needs none after it: a first look may cost a good part of a day's calls."""
     part = facts(in_step, "backfill", "--pair", "screening", "--kind", "applications")

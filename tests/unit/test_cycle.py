@@ -785,6 +785,54 @@ def test_listeners_hear_facts_and_nobodys_data(quick):
     assert "example.com" not in repr(heard)
 
 
+def heard_of(world, seconds=300.0, *, learn=True):
+    """What an engine tells while it lives."""
+    engine, heard = world.engine(), []
+    engine.listeners.append(lambda action, facts: heard.append((action, dict(facts))))
+    world.live(seconds, engine, learn=learn)
+    return heard
+
+
+def test_listeners_hear_how_a_list_was_read_and_what_it_made_wanted(quick):
+    world = quick("rows", "plain")
+    ann(world)
+    pages = [facts for action, facts in heard_of(world) if action == "page"]
+    assert {facts["mode"] for facts in pages} == {"poll", "sweep"}
+    assert sum(facts["wanted"] for facts in pages if facts["mode"] == "sweep") > 0
+
+
+def test_listeners_hear_that_a_list_broke_off(quick):
+    world = quick("rows", "plain")
+    world.proven("rows", "plain")
+    pull, errors = world.connectors["plain"].pull, [Unavailable("away")]
+
+    def breaks_once(walk, since):
+        if errors:
+            raise errors.pop()
+        return pull(walk, since)
+
+    async def pages(walk, since):
+        async for page in breaks_once(walk, since):
+            yield page
+
+    world.connectors["plain"].pull = pages
+    heard = [facts for action, facts in heard_of(world, learn=False) if action == "broken_off"]
+    assert [facts["connection"] for facts in heard] == ["plain"]
+
+
+def test_a_webhook_that_told_nothing_new_is_heard_of_and_is_no_progress(quick):
+    world = quick("rows", "plain")
+    world.known(rows=HUB, plain=SPOKE)
+    world.do(mark, "plain", CANDIDATE, "q1", "webhook", Priority.READ)
+    engine, heard = world.engine(), []
+    engine.listeners.append(lambda action, facts: heard.append((action, dict(facts))))
+    world.later(60.0)
+    before = engine.progressed_at
+    play(world, engine.step(engine.lanes["plain"]))
+    assert heard == [("told_nothing_new", {"connection": "plain", "kind": "candidate"})]
+    assert engine.progressed_at == before
+
+
 @pytest.mark.parametrize("kind", [Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION])
 def test_ids_of_intents_are_drawn_and_never_twice(quick, kind):
     engine = quick("rows", "plain").engine()
