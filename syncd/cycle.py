@@ -747,13 +747,12 @@ _DUE_MARKS = (
     .order_by(_marks.priority, _marks.due, _marks.kind, _marks.ref)
     .limit(1)
 )
-_FEEDS = _intents.connection.in_(sa.bindparam("feeds", expanding=True))
 _AGENDA = sa.union_all(
     sa.select(_DUE_INTENTS.subquery()),
     sa.select(_DUE_MARKS.subquery()),
     _rows("next", _NONE, _NONE, sa.func.min(_intents.due)).where(*_WAITS),
     _rows("next", _NONE, _NONE, sa.func.min(_marks.due)).where(_marks.connection == _name),
-    _rows("backlog", _intents.connection, _NONE, sa.func.count()).where(_FEEDS, _intents.state == "open").group_by(
+    _rows("backlog", _intents.connection, _NONE, sa.func.count()).where(_intents.state == "open").group_by(
         _intents.connection
     ),
     _rows("stopped", _switches.scope, _NONE, sa.literal(0)).where(
@@ -766,7 +765,7 @@ _WALKS = sa.select(schema.cursors).where(schema.cursors.c.connection == _name)
 def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]) -> Agenda:
     """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting."""
     told: dict[str, list[Any]] = {what: [] for what in ("intent", "mark", "next", "backlog", "stopped")}
-    for row in connection.execute(_AGENDA, {"name": name, "now": now, "feeds": feeds}):
+    for row in connection.execute(_AGENDA, {"name": name, "now": now}):
         told[row.what].append(row)
     marked = next(((Ref(Kind(row.a), row.b), row.n >= Priority.BULK) for row in told["mark"]), None)
     return Agenda(
@@ -776,7 +775,7 @@ def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]
         mark=marked[0] if marked and not marked[1] else None,
         detail=marked[0] if marked and marked[1] else None,
         cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
-        backlog=max((row.n for row in told["backlog"]), default=0),
+        backlog=max((row.n for row in told["backlog"] if row.a in feeds), default=0),
         next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
     )
 

@@ -63,7 +63,8 @@ def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        driven: Any = connection.connection.driver_connection  # straight: each transaction begins with it
+        driven.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 class Store:

@@ -28,7 +28,7 @@ from syncd.store import Store, open_engine
 
 START = 1_800_000_000.0
 POLL_S = 90.0
-SWEEP_S = 180.0
+SWEEP_S = 120.0
 DAY_S = 360.0  # how long people work
 
 
@@ -140,7 +140,9 @@ class Simulation:
     def _world(self) -> World:
         vocabulary, poll_s = build(MAPPING, {}, "memory"), self.options.poll_s
         made = {
-            name: Connection(name, system.facts, vocabulary, poll_s=poll_s, sweep_s=2 * poll_s, overlap_s=5.0)
+            name: Connection(
+                name, system.facts, vocabulary, poll_s=poll_s, sweep_s=poll_s * SWEEP_S / POLL_S, overlap_s=5.0
+            )
             for name, system in self.systems.items()
         }
         both = frozenset(End)
@@ -318,7 +320,7 @@ class Simulation:
     async def _heal(self) -> None:
         """Time in which nobody does anything: a sweep and some polls; the small world ends when nothing waits."""
         if not self.options.small:
-            await self._serve_until(self.clock.now() + SWEEP_S + 3 * POLL_S)
+            await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S + 30.0)
             return
         for _ in range(5):
             await self._serve_until(self.clock.now() + 1.5 * self.options.poll_s)
