@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
 WORKERS ?= 2
 
-.PHONY: install install-dev demo docs test test-system simulate replay prove bench lint lock clean
+.PHONY: install install-dev demo docs test test-system chromium simulate replay prove bench lint lock clean
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
@@ -30,8 +30,8 @@ docs: .venv/.installed-dev
 test: lint
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
-# Whole processes over real sockets with kills, the image's steps, and the alerts under Prometheus.
-test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool
+# Whole processes over real sockets with kills, the image's steps, the page in a browser, the alerts under Prometheus.
+test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool chromium
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system
 
 simulate: .venv/.installed-dev
@@ -72,6 +72,12 @@ lint: .venv/.installed-dev
 	@echo 'Installing what its tests need ...'
 	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
+
+# The browser that looks at the page: Debian's, which root gets here; anybody else installs one beforehand.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo 'Installing Chromium from Debian ...' && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 
 # Debian's Prometheus, unpacked beside the rest: nothing is installed, no service runs, and root is not needed where
 # apt's lists are there already.

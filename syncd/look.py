@@ -160,7 +160,11 @@ def _pair(
     ends = [connections[pair.left.name], connections[pair.right.name]]
     held = _counts(sql, sa.select(_holds.reason, sa.func.count()).where(_of_pair(pair)).group_by(_holds.reason))
     stopped = switches.get("*") or switches.get(f"pair/{pair.name}")
-    reasons = [*unlearnt, *_troubles(ends, stopped), *([f"{waiting} writes wait"] if waiting else [])]
+    reasons = [
+        *unlearnt,
+        *_troubles(ends, stopped),
+        *([f"{waiting} {'write waits' if waiting == 1 else 'writes wait'}"] if waiting else []),
+    ]
     reasons += [f"{sum(held.values())} held"] if held else []
     return {
         "name": pair.name,
@@ -189,7 +193,8 @@ def _troubles(ends: list[Facts], stopped: str | None) -> list[str]:
         elif any(walk["reading_s"] > LONG_WALK_S for walk in end["walks"]):
             found.append(f"{end['name']} is being read")
         if end["to_read"]:
-            found.append(f"{end['to_read']} records of {end['name']} are to be read")
+            are = "record of {} is" if end["to_read"] == 1 else "records of {} are"
+            found.append(f"{end['to_read']} {are.format(end['name'])} to be read")
     return found
 
 

@@ -244,7 +244,7 @@ def _lane(each: Facts, now: float) -> Html:
 
 def _budget(rule: Facts, now: float) -> Html:
     used, limit = int(rule["used"]), max(1, int(rule["limit"]))
-    frees = f", a call is free in {lasting(max(0.0, rule['frees_at'] - now))}" if used >= limit else ""
+    frees = f"; free in {lasting(max(0.0, rule['frees_at'] - now))}" if used >= limit else ""
     text = f"{used:,} of {rule['limit']:,} calls used{frees}"
     meter = el("meter", text, min="0", max=str(limit), value=str(min(used, limit)), low=str(limit * 0.6),
                high=str(limit * 0.9), optimum="0", aria_label=f"{rule['rule']}: {text}")  # fmt: skip

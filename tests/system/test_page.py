@@ -33,7 +33,7 @@ TEXTS = """[...document.querySelectorAll('body *')].filter((each) =>
 
 @pytest.fixture(scope="module")
 def demo():
-    """The address of a running demo in which something is held whose sides can be chosen."""
+    """The address of a running demo in which something is held that takes a side, and something that can be retried."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     process = subprocess.Popen(
@@ -52,7 +52,8 @@ def wait_for_answers(address):
     with httpx.Client(trust_env=False, timeout=30.0) as client:
         while time.monotonic() < until:
             try:
-                if "Take left" in client.get(f"{address}/held").text:
+                text = client.get(f"{address}/held").text
+                if "Take left" in text and "Retry" in text:
                     return
             except httpx.ConnectError:
                 pass
@@ -77,7 +78,7 @@ def test_the_page_fits_and_can_be_read(demo, browser, path, name, width, dark):
     browser.open(f"{demo}/" if path == "/record" else demo + path)
     if path == "/record":
         browser.open(browser.tell("document.querySelector('#held .ends a').href"))
-    browser.picture(PICTURES / f"{path.strip('/') or 'overview'}-{name}.png")
+    browser.picture(PICTURES / f"{path.strip('/') or 'overview'}-{name}.png", whole=path != "/changes")
     assert browser.tell("document.documentElement.scrollWidth") <= width
     texts = browser.tell(TEXTS)
     assert len(texts) > 20
@@ -169,8 +170,8 @@ def test_by_keyboard_alone(demo, browser):
 def test_a_press_does_what_it_says(demo, browser, script):
     browser.look_like(width=WIDE, script=script)
     browser.open(f"{demo}/held")
-    browser.press("button[id$=drop]" if script else "button[id$=take-left]")
-    told = "left as it is" if script else "goes to"
+    browser.press("button[id$=retry]" if script else "button[id$=take-left]")
+    told = "looked at anew" if script else "goes to"
     browser.until(f"document.querySelector('.told')?.textContent.includes({json.dumps(told)})")
     assert browser.tell("location.pathname") == "/held"
     assert ("told=" in browser.tell("location.search")) is not script

@@ -124,7 +124,7 @@ def test_a_system_that_does_not_answer_is_told(world):
 def test_records_that_are_to_be_read_are_told(world):
     world.do(lambda work: decide.mark(work, "rows", JOB, "h1", "webhook", 2))
     (pair,) = status(world)["pairs"]
-    assert pair["why_not"] == ["1 records of rows are to be read"]
+    assert pair["why_not"] == ["1 record of rows is to be read"]
 
 
 # --- held -----------------------------------------------------------------------------------------------------------
