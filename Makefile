@@ -28,11 +28,11 @@ docs: .venv/.installed-dev
 
 # Any user may run this: no root, no service, no system package.
 test: lint
-	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
+	SEEDS=$(SEEDS) CRASHES_EACH=3 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
-# Whole processes over real sockets with kills, the image's steps, the page in a browser, the alerts under Prometheus.
+# Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool chromium
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py
 
 simulate: .venv/.installed-dev
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation
