@@ -5,9 +5,11 @@ import hashlib
 import hmac
 import os
 import random
+import re
 import signal
 import socket
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -73,6 +75,26 @@ def test_it_syncs_and_says_so(here, played):
     )
     assert reached.system == "worksignal"
     assert daemon.stop() == 0
+
+
+def test_a_button_of_the_page_lets_a_list_be_read_at_once(here, played):
+    daemon = here.start().wait_ready()
+    until(lambda: in_step(daemon), 60, daemon.told)
+    before = len(list_calls(played))
+    token = re.search(r'name="form_token" value="([0-9a-f]+)"', daemon.get("/").text)[1]
+    asked = {"form_token": token, "connection": "acme", "walk": "candidates", "how": "poll"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = daemon.post("/walk", urlencode(asked).encode(), form)
+    assert answer.status_code == 303
+    text = daemon.get(answer.headers["location"]).text
+    assert "acme candidates is looked at now." in re.findall(r"told[^>]*>([^<]*)<", text)
+    until(lambda: len(list_calls(played)) > before, 20, daemon.told)
+    assert daemon.post("/walk", urlencode({**asked, "form_token": "guess"}).encode(), form).status_code == 403
+    assert daemon.stop() == 0
+
+
+def list_calls(played):
+    return [call for call in played.workable.arrivals if call.path.endswith("/candidates")]
 
 
 def test_a_webhook_is_kept_before_its_answer_and_survives_a_kill(here, played):
