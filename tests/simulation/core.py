@@ -664,7 +664,7 @@ def _is_wanted(simulation: Simulation, system: MemorySystem, entry: Any, name: s
 
 def play(seed: int, options: Options | None = None) -> Simulation:
     """Run one seed; raise with everything needed to look into it if an invariant broke."""
-    gc.disable()  # a run is soon over; looking through its memory again and again would take a sixth of its time
+    gc.disable()  # a run is soon over; looking through its memory again and again would take a tenth of its time
     try:
         simulation = Simulation(seed, options).run()
     finally:
