@@ -31,10 +31,11 @@ def may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
         if terms.creates is None or bears(pair, end):
             return False  # comes with its application
         return _has_linked_application(work, pair, end, row)
-    makes_person = kind is Kind.APPLICATION and bears(pair, end)
+    makes_person = (
+        kind is Kind.APPLICATION and bears(pair, end) and across(work, pair, end, Kind.CANDIDATE, row.candidate) is None
+    )
     if makes_person and not pair.flows_to(Kind.CANDIDATE, end.other):
-        makes_person = across(work, pair, end, Kind.CANDIDATE, row.candidate) is None
-        return not makes_person and terms.creates is not None and _in_scope(work, pair, end, row)
+        return False
     return terms.creates is not None and _in_scope(work, pair, end, row)
 
 

@@ -19,7 +19,7 @@ def sync_holds(
     holds: Mapping[str, tuple[str, str]],
     sides: Mapping[str, tuple[Side, Side]],
 ) -> None:
-    """Make the open holds of a link's merge exactly these: one a field, none twice."""
+    """Make the open holds of a link's merge exactly these: one a field (at first sight one for all), none twice."""
     end = End.LEFT if link.left is not None else End.RIGHT
     ref = getattr(link, end)
     if not holds and not holds_of(work, link):
@@ -84,8 +84,7 @@ def _sync(
         row = {"intent": None, "field": name, "reason": reason, "detail": detail, "left_digest": left,
                "right_digest": right, "opened_at": work.tx.now}  # fmt: skip
         work.sql.execute(sa.insert(table).values({**what, **row}))
-        fields_ = [name] if name else []
-        note(work, what["connection"], what["kind"], what["ref"], "held", link=what["link"], fields=fields_,
+        note(work, what["connection"], what["kind"], what["ref"], "held", link=what["link"], fields=name.split(),
              detail=reason)  # fmt: skip
 
 

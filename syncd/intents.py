@@ -252,9 +252,8 @@ def _target_of(work: Work, link: LinkRow) -> str:
 
 
 def drop_creation(work: Work, intent: IntentRow) -> None:
-    """Forget a create intent that has not gone out, and the links that waited for it."""
-    drop_intent_holds(work, intent)
-    work.sql.execute(sa.delete(schema.intents).where(schema.intents.c.id == intent.id))
+    """Forget a create intent, and the links that waited for it."""
+    delete_intent(work, intent)
     for key in intent.wants:
         link = work.tx.link(int(key))
         if link is not None and (link.left is None or link.right is None):

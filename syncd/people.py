@@ -32,7 +32,7 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
         raise LookupError(f"member {member.row} has no person")
     frozen = "anonymized" in record.traits
     if frozen and not member.frozen:
-        _ask_for_erasure(work, person, member)
+        _hold(work, person, member, "", "erasure")  # what stands elsewhere is for a person to erase
     moved = {name for name, digest in told.items() if member.seen.get(name) != digest}
     if not moved and not member.gone and frozen == member.frozen:
         return person, False
@@ -139,13 +139,7 @@ def _differ(work: Work, person: RecordRow, member: MemberRow, name: str) -> None
     member.base[name] = member.seen[name]
     for each in work.tx.members_of(person.connection, person.id):
         _forget(work, each, name)
-    row = {
-        "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
-        "intent": None, "field": name, "reason": "rows_differ", "detail": member.row, "left_digest": None,
-        "right_digest": None, "opened_at": work.tx.now,
-    }  # fmt: skip
-    work.sql.execute(sa.insert(schema.holds).values(row))
-    note(work, person.connection, person.kind, person.id, "held", fields=[name], detail="rows_differ")
+    _hold(work, person, member, name, "rows_differ")
 
 
 def _forget(work: Work, member: MemberRow, name: str) -> None:
@@ -155,15 +149,15 @@ def _forget(work: Work, member: MemberRow, name: str) -> None:
             _take_out(work, intent, name)
 
 
-def _ask_for_erasure(work: Work, person: RecordRow, member: MemberRow) -> None:
-    """Somebody was made anonymous there: what stands elsewhere is for a person to erase."""
+def _hold(work: Work, person: RecordRow, member: MemberRow, name: str, reason: str) -> None:
+    """Let a person decide about one of somebody's rows; ``name``: the field it is about, if it is about one."""
     row = {
         "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
-        "intent": None, "field": "", "reason": "erasure", "detail": member.row, "left_digest": None,
+        "intent": None, "field": name, "reason": reason, "detail": member.row, "left_digest": None,
         "right_digest": None, "opened_at": work.tx.now,
     }  # fmt: skip
     work.sql.execute(sa.insert(schema.holds).values(row))
-    note(work, person.connection, person.kind, person.id, "held", detail="erasure")
+    note(work, person.connection, person.kind, person.id, "held", fields=name.split(), detail=reason)
 
 
 def _take_out(work: Work, intent: IntentRow, name: str) -> None:

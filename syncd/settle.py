@@ -13,7 +13,7 @@ from syncd.bases import sent_values, took_effect
 from syncd.creating import borne, create, may_create
 from syncd.finding import look_up
 from syncd.holds import hold_record, load_holds
-from syncd.intents import creation_of, delete_intent, drop_creation, load_intents, save_intent
+from syncd.intents import creation_of, drop_creation, load_intents, save_intent
 from syncd.matching import How, Likeness
 from syncd.merging import merge_link
 from syncd.model import Kind
@@ -157,12 +157,7 @@ def _complete(work: Work, link: LinkRow, end: End, row: RecordRow) -> None:
     if intent.state in IN_FLIGHT:
         took_effect(work, link, end, row, part, {**sent_values(work, intent), "answered": False})
     if intent.link == link.id or not intent.wants:
-        keys = list(intent.wants)
-        delete_intent(work, intent)
-        for key in keys:
-            other = work.tx.link(int(key))
-            if other is not None and (other.left is None or other.right is None):
-                work.tx.drop_link(other)
+        drop_creation(work, intent)
     else:
         save_intent(work, intent)
 
