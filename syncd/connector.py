@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import httpx
 import orjson
@@ -494,6 +494,33 @@ def served_at(response: httpx.Response) -> float | None:
         return parsedate_to_datetime(response.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
         return None
+
+
+@dataclass(frozen=True)
+class PagePlace:
+    """Where a walk by page number stands: the page to ask for, and what was told, to see whether the pages fit together.
+
+    ``told`` counts the rows before this page, ``total`` is what the list said of itself at first. ``seen`` holds the
+    ids since the walk began or was resumed.
+    """
+
+    page: int = 1
+    told: int = 0
+    total: int | None = None
+    seen: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def token(self) -> str:
+        """The place as a page's ``next``."""
+        return f"{self.page},{self.told},{'' if self.total is None else self.total}"
+
+    @classmethod
+    def of(cls, token: str | None) -> Self:
+        """The place that a token names; None: the beginning."""
+        if token is None:
+            return cls()
+        page, told, total = token.split(",")
+        return cls(int(page), int(told), int(total) if total else None)
 
 
 def digest_of(content: bytes) -> str:

@@ -6,7 +6,6 @@ in the vendor's own client, so both are sent), oldest first so that what is new 
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ from syncd.connector import (
     BatchDraft,
     CreditsSpent,
     FilesRejected,
+    PagePlace,
     ask,
     decoded,
     understood,
@@ -95,31 +95,8 @@ class Api:
 _JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a walk stands: the page to ask for, and what was told so far, to see whether the pages fit together.
-
-    ``told`` counts the rows before this page, ``total`` is what the list said of itself at first. ``seen`` holds the
-    ids since the walk began or was resumed.
-    """
-
-    page: int = 1
-    told: int = 0
-    total: int | None = None
-    seen: frozenset[str] = field(default=frozenset(), compare=False)
-
-    @property
-    def token(self) -> str:
-        """The place as a page's ``next``."""
-        return f"{self.page},{self.told},{'' if self.total is None else self.total}"
-
-    @classmethod
-    def of(cls, token: str | None) -> "Place":
-        """The place that a token names; None: the beginning."""
-        if token is None:
-            return cls()
-        page, told, total = token.split(",")
-        return cls(int(page), int(told), int(total) if total else None)
+class Place(PagePlace):
+    """Where a walk stands; the next place comes of what a page told."""
 
     def after(self, listed: Listed) -> tuple[tuple[Json, ...], "Place | None"]:
         """The rows that were not there before, and the next place; None: the end is proven."""

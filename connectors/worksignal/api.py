@@ -9,7 +9,6 @@ where it does not, a list ends with the first page that brings no new id, which 
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,7 +16,7 @@ import orjson
 
 from connectors.worksignal import wire
 from connectors.worksignal.wire import Json, Meta
-from syncd.connector import Account, ask, decoded, digest_of, served_at, understood
+from syncd.connector import Account, PagePlace, ask, decoded, digest_of, served_at, understood
 from syncd.errors import Rejected, Taken, Unavailable
 from syncd.model import Page, Record
 
@@ -89,31 +88,8 @@ class Api:
         )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a walk stands: the page to ask for, and what was told so far, to see whether the pages fit together.
-
-    ``told`` counts the rows before this page, ``total`` is what the list said of itself at first. ``seen`` holds the
-    ids since the walk began or was resumed.
-    """
-
-    page: int = 1
-    told: int = 0
-    total: int | None = None
-    seen: frozenset[str] = field(default=frozenset(), compare=False)
-
-    @property
-    def token(self) -> str:
-        """The place as a page's ``next``."""
-        return f"{self.page},{self.told},{'' if self.total is None else self.total}"
-
-    @classmethod
-    def of(cls, token: str | None) -> "Place":
-        """The place that a token names; None: the beginning."""
-        if token is None:
-            return cls()
-        page, told, total = token.split(",")
-        return cls(int(page), int(told), int(total) if total else None)
+class Place(PagePlace):
+    """Where a walk stands; the next place comes of what a page told."""
 
     def after(self, rows: Sequence[Json], meta: Meta | None) -> tuple[tuple[Json, ...], "Place | None"]:
         """The rows that were not there before, and the next place; None: the end is proven."""
