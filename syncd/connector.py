@@ -498,7 +498,7 @@ def served_at(response: httpx.Response) -> float | None:
 
 @dataclass(frozen=True)
 class PagePlace:
-    """Where a walk by page number stands: the page to ask for, and what was told, to see whether the pages fit together.
+    """Where a walk by page number stands: the page to ask for, and what was told, to see whether pages fit together.
 
     ``told`` counts the rows before this page, ``total`` is what the list said of itself at first. ``seen`` holds the
     ids since the walk began or was resumed.
