@@ -33,7 +33,7 @@ def until(is_so, what):
             if is_so():
                 return
         except httpx.TransportError:
-            pass
+            pass  # not listening yet
         time.sleep(0.5)
     pytest.fail(f"{what} did not come about in {LONGEST_S:.0f} s")
 
@@ -62,6 +62,8 @@ def asked(tmp_path_factory):
         return answer["data"]
 
     try:
+        # It listens before it can answer, and says 503 until then.
+        until(lambda: httpx.get(f"http://127.0.0.1:{port}/-/ready").is_success, "a ready Prometheus")
         until(lambda: ask("query", query="sum(syncd_pair_links) > 0")["result"], "a linked record")
         until(lambda: ask("query", query="min(count_over_time(syncd_pair_in_step[1h])) > 5")["result"], "five scrapes")
         yield ask
