@@ -50,7 +50,7 @@ def address_mistake(url: str, *, allow_private: bool) -> str | None:
         is_address = False
     if not is_address:
         return 'is not an address; write for example "https://api.example.com"'
-    return _form_mistake(url, parts) or _reach_mistake(parts.scheme, parts.hostname or "", allow_private=allow_private)
+    return _form_mistake(url, parts) or reach_mistake(parts.scheme, parts.hostname or "", allow_private=allow_private)
 
 
 def _form_mistake(url: str, parts: SplitResult) -> str | None:
@@ -73,10 +73,11 @@ def _is_read_alike(url: str, parts: SplitResult) -> bool:
     return (read.raw_host.decode("ascii"), read.port or default) == (parts.hostname, parts.port or default)
 
 
-def _reach_mistake(scheme: str, host: str, *, allow_private: bool) -> str | None:
-    if allow_private or is_local(host):
+def reach_mistake(scheme: str, host: str, *, allow_private: bool) -> str | None:
+    """Why an address of this scheme and host may not be called, in words that follow its name; None: it may."""
+    if scheme in {"http", "https"} and (allow_private or is_local(host)):
         return None
-    if scheme == "http":
+    if scheme != "https":
         return "must begin with https:// (http only on loopback, or with allow_private = true)"
     address = _address(host)
     if not (is_public(host) if address is not None else _is_public_name(host)):

@@ -28,11 +28,13 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.facts import Facts, Hooks, KindFacts, Walk
+from syncd.facts import Facts, FileLimits, Hooks, KindFacts, Walk
 from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
+from syncd.papers import Attaches, File, Form, HasFiles, Remark, Remarks, Schedules, Screens
 
 __all__ = [
     "Account",
+    "Attaches",
     "Batch",
     "BatchDraft",
     "BatchFile",
@@ -44,21 +46,30 @@ __all__ = [
     "CreditsSpent",
     "Delivery",
     "Facts",
+    "File",
+    "FileLimits",
     "FilesRejected",
     "Finds",
+    "Form",
+    "HasFiles",
     "Hooks",
     "KindFacts",
     "Notice",
     "Pipelines",
     "Plugin",
     "Quota",
+    "Remark",
+    "Remarks",
     "ResultPage",
+    "Schedules",
     "Screened",
+    "Screens",
     "Walk",
     "Webhooks",
     "ask",
     "decoded",
     "digest_of",
+    "download",
     "failure",
     "is_local",
     "retry_after",
@@ -256,11 +267,13 @@ class ResultPage:
     """One page of a batch's results. ``next``: the number of the page behind it; None: the end is proven.
 
     ``state`` is the batch's as this page tells it: a failed or cancelled batch has no results.
+    ``records``: the same people as ``pull`` and ``get`` tell them, application and screening.
     """
 
     results: tuple[Screened, ...]
     next: int | None
     state: BatchState
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +401,42 @@ class Plugin:
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------
+
+LINK = "syncd.link"  # request extension: an address that a system gave out; no token goes along, no slot is taken
+STREAMED = "syncd.streamed"  # request extension: hand the body over as it comes, do not keep it for a retry
+
+
+async def download(client: httpx.AsyncClient, url: str, *, longest: int) -> AsyncIterator[bytes]:
+    """The bytes behind an address that a system gave out, whoever serves them; of at most ``longest`` bytes.
+
+    Nothing of the account goes along, and no redirect is followed. Raises ``Gone`` where the address leads to nothing
+    (any more), ``Rejected`` where the file is longer or the address may not be called, ``Unavailable`` otherwise.
+    """
+    taken = 0
+    try:
+        request = client.build_request("GET", url, extensions={LINK: True, STREAMED: True})
+        response = await client.send(request, stream=True)
+        try:
+            if not response.is_success:
+                raise _no_file(response.status_code)
+            async for piece in response.aiter_bytes():
+                taken += len(piece)
+                if taken > longest:
+                    raise Rejected(f"the file is larger than {longest // 1_000_000} MB")
+                yield piece
+        finally:
+            await response.aclose()
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Rejected("the file's address is none that may be called") from error
+    except httpx.HTTPError as error:
+        raise Unavailable(f"the file could not be read: {type(error).__name__}") from error
+
+
+def _no_file(status: int) -> SyncdError:
+    if status in (400, 401, 403, 404, 410):
+        return Gone(f"the file's address answered {status}")
+    return Unavailable(f"the file's address answered {status}")
+
 
 Explain = Callable[[httpx.Response], str]
 

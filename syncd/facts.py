@@ -64,13 +64,22 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What a system takes as a résumé: at most so many bytes; extensions in lower case, with the dot."""
+
+    bytes: int
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of a system whatever the account.
 
     ``limits`` as in the config (``10/10s``, ``100/day@UTC``). ``rows``: a person is a set of candidate rows, joined by
     e-mail; an application's row is the person's row. ``visible_s``: how long a write may take until each read tells it.
     ``words``: stage words that exist without any pipeline being asked. ``page``: records per list call, for estimates.
-    ``hooks``: its webhooks; None: it sends none.
+    ``hooks``: its webhooks; None: it sends none. ``attaches``: what it takes as an application's résumé; None: nothing.
+    ``remarks``: the forms in which it takes a remark on an application -> the option that asks for it; None: none does.
     """
 
     system: str
@@ -82,3 +91,5 @@ class Facts:
     words: tuple[str, ...] = ()
     page: int = 50
     hooks: Hooks | None = None
+    attaches: FileLimits | None = None
+    remarks: Mapping[str, str | None] = field(default_factory=dict)

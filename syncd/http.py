@@ -17,10 +17,10 @@ import httpcore
 import httpx
 from tenacity import AsyncRetrying, Future, RetryCallState, stop_after_attempt, wait_exponential
 
-from syncd.addresses import check_url, is_public
+from syncd.addresses import check_url, is_public, reach_mistake
 from syncd.bounds import AnswerTooLong, Bounds, chunks
 from syncd.clock import Clock
-from syncd.connector import LONGEST_ANSWER, is_local
+from syncd.connector import LINK, LONGEST_ANSWER, STREAMED, is_local
 from syncd.errors import Parked, PlanRefused
 from syncd.gate import Gate
 from syncd.headers import heard, retry_after_s
@@ -34,7 +34,6 @@ RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 RETRY_SPELL_S = 60.0
 RETRY_SHARE = 0.1  # of the first tries of a spell: sre.google/sre-book/handling-overload, "Deciding to Retry"
 RETRIES_AT_LEAST = 2  # so that one failed call among few may have its three tries
-STREAMED = "syncd.streamed"  # request extension: hand the body over as it comes, do not keep it for a retry
 AGAIN = "syncd.again"  # request extension: this is not the first try
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -66,8 +65,9 @@ def build_client(
     may_be_private = allow_private or is_local(httpx.URL(base_url).host)
     road: httpx.AsyncBaseTransport = Bounds(network or Wire(may_be_private=may_be_private), gate.clock, longest)
     road = RetryingGets(Limit(road, gate), gate.clock, rng, retries or RetryBudget(), gate.meter, gate.name)
+    fence = Fence(road, base_url, read_only=read_only, may_be_private=may_be_private)
     return httpx.AsyncClient(
-        transport=Measured(Fence(road, base_url, read_only=read_only), gate.clock, gate.meter, gate.name),
+        transport=Measured(fence, gate.clock, gate.meter, gate.name),
         base_url=base_url,
         headers={"User-Agent": "syncd", "Accept-Encoding": "gzip", **(headers or {})},
         timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=CONNECT_S),
@@ -129,19 +129,39 @@ def _outcome(status: int) -> str:
 
 
 class Fence(Around):
-    """Lets calls through to the connection's own origin only, and in read-only mode only GETs."""
+    """Lets calls through to the connection's own origin only, and in read-only mode only GETs.
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, base_url: str, *, read_only: bool) -> None:
+    An address that a system gave out (``LINK``) may lead elsewhere, to where the operator's rules let calls go at all;
+    with it goes nothing but what any browser says.
+    """
+
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, base_url: str, *, read_only: bool, may_be_private: bool = False
+    ) -> None:
         super().__init__(inner)
         self._origin, self._read_only = _origin(httpx.URL(base_url)), read_only
+        self._may_be_private = may_be_private
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, if it may be sent."""
-        if request.url.userinfo or _origin(request.url) != self._origin:
+        is_link = request.extensions.get(LINK) is True
+        if request.url.userinfo or not (is_link or _origin(request.url) == self._origin):
             raise ForeignOrigin("the call leads to another server than the connection's", request=request)
+        if is_link and (reason := self._refusal(request)):
+            raise ForeignOrigin(f"the address that was given out {reason}", request=request)
         if self._read_only and request.method != "GET":
             raise PlanRefused(f"a {request.method} was about to be sent while nothing may be written")
         return await self.inner.handle_async_request(request)
+
+    def _refusal(self, request: httpx.Request) -> str | None:
+        if request.method != "GET" or set(request.headers) - _OF_ANYBODY:
+            return "must be called without anything of the account's"
+        if is_local(request.url.host) and not self._may_be_private:
+            return "leads to this machine"
+        return reach_mistake(request.url.scheme, request.url.host, allow_private=self._may_be_private)
+
+
+_OF_ANYBODY = frozenset({"host", "user-agent", "accept", "accept-encoding", "connection"})
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -334,6 +354,8 @@ class Limit(Around):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send in one's turn. A call that fails without an answer may have arrived: its slot stays taken for long."""
+        if request.extensions.get(LINK):
+            return await self.inner.handle_async_request(request)  # no call of the token's
         ticket = await self._gate.ticket(request.method, again=AGAIN in request.extensions)
         try:
             response = await self.inner.handle_async_request(request)
