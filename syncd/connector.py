@@ -414,6 +414,8 @@ async def download(client: httpx.AsyncClient, url: str, *, longest: int) -> Asyn
     """
     taken = 0
     try:
+        if not httpx.URL(url).is_absolute_url:
+            raise httpx.InvalidURL("the address is not whole")
         request = client.build_request("GET", url, extensions={LINK: True, STREAMED: True})
         response = await client.send(request, stream=True)
         try:
