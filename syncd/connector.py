@@ -64,8 +64,11 @@ __all__ = [
     "Schedules",
     "Screened",
     "Screens",
+    "Subscribes",
+    "Subscription",
     "Walk",
     "Webhooks",
+    "Wish",
     "ask",
     "decoded",
     "digest_of",
@@ -144,12 +147,17 @@ class Pipelines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook as it arrived: the raw body, the headers with lower-case names, the last part of its path."""
+    """A webhook as it arrived: the raw body, the headers with lower-case names, the last part of its path.
+
+    ``secrets`` are those that were agreed with the system when the address was registered: they sign it as well as the
+    account's own.
+    """
 
     body: bytes
     headers: Mapping[str, str]
     event: str | None = None
     received_at: float = 0.0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,55 @@ class Webhooks(Protocol):
 
     def verify(self, delivery: Delivery) -> Notice | None:
         """Judge raw bytes; None: not genuine. Total: a verdict on any bytes and headers, never an error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A registered webhook address as its system tells it. ``id`` names it there.
+
+    ``events`` are those that it is for. ``is_sound``: False where it is switched off or outlived, tells of some records
+    only, or sends in a form that ``verify`` cannot read. ``secret`` is what signs its deliveries; None: not told.
+    """
+
+    id: str
+    url: str
+    events: frozenset[str]
+    is_sound: bool = True
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An address that is to be told of events. ``secret`` is what both sides know to sign with already; None: nothing.
+
+    ``fresh`` is a new one, for a system that lets its caller choose.
+    """
+
+    url: str
+    events: frozenset[str]
+    secret: str | None = field(default=None, repr=False)
+    fresh: str = field(default="", repr=False)
+
+
+@runtime_checkable
+class Subscribes(Protocol):
+    """A connector that can register webhook addresses; its facts say for which events (``hooks.tells``)."""
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """All that are registered and not withdrawn, whosever they are, to the last page."""
+        ...
+
+    async def subscribe(self, wish: Wish, known: Subscription | None) -> Subscription | None:
+        """One request that brings the system nearer to a wish; ``known``: what is wrong of that which stands there.
+
+        The subscription as made; None: the list is to be looked at again, and perhaps another request is needed. Raises
+        ``Taken`` where the address is registered already, ``OutcomeUnknown`` as any write.
+        """
+        ...
+
+    async def unsubscribe(self, known: Subscription) -> None:
+        """Withdraw one; ``Gone`` where it is not there any more."""
         ...
 
 

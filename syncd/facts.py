@@ -56,11 +56,15 @@ class Hooks:
     """How a system's webhooks are proven and addressed.
 
     ``key``: what they are signed with, the API ``token`` or a ``secret`` of their own. ``events``: those that each want
-    an address of their own; empty: one address takes all.
+    an address of their own; empty: one address takes all. ``tells``: the events that an address can be subscribed to,
+    each with the kinds of which it tells. ``one_each``: an event has one subscription, and who subscribes takes it from
+    whoever had it.
     """
 
     key: Literal["token", "secret"]
     events: tuple[str, ...] = ()
+    tells: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
+    one_each: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,3 +286,31 @@ defaults = Table(
     Column("field", String, primary_key=True),
     Column("digest", String, primary_key=True),
 )
+
+# Webhook addresses that were registered for us, each with the secret that was agreed on: sealed, believed for a while
+# after its end. ``remote``: its id in the system.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("connection", String, nullable=False),
+    Column("remote", String, nullable=False),
+    Column("url", String, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("secret", LargeBinary),
+    Column("made_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("subscriptions_by_connection", "connection"),
+    sqlite_autoincrement=True,
+)
+
+# The last values that were carried across a link where both ends are written to: [when, from which end, digest].
+swings = Table(
+    "swings",
+    metadata,
+    Column("link", _Number, primary_key=True, autoincrement=False),
+    Column("field", String, primary_key=True),
+    Column("turns", JSON, nullable=False),
+    Column("frozen_at", Float),
+)
