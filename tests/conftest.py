@@ -17,7 +17,6 @@ from tests.postgres import PostgresServer, running_server
 
 # What tests share asserts too, and a failure there should say as much as one in a test.
 SHARED = (
-    "tests.contract",
     "tests.hiresquire.served",
     "tests.hiresquire.world",
     "tests.integration.played",

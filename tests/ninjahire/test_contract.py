@@ -1,7 +1,7 @@
 from connectors.ninjahire import plugin
 from syncd.connector import Delivery
 from syncd.model import Draft, Kind, Parent, Ref
-from tests.contract import ConnectorContract, Edit, World
+from syncd.contract import ConnectorContract, Edit, World
 from tests.ninjahire.world import account, played, signed
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from syncd.model import Draft, Kind, Parent, Ref
-from tests.contract import ConnectorContract, Edit, World
+from syncd.contract import ConnectorContract, Edit, World
 from tests.portal.world import ACCOUNT, new_sandbox, plugin
 
 ANA = {

@@ -146,9 +146,11 @@ def named(requirement):
 def test_what_is_imported_is_declared_and_locked_for_that():
     ours = {"syncd", "connectors", "mappings", *sys.stdlib_module_names}
     providers = packages_distributions()
-    used = {named(providers[name][0]) for path in SOURCES for name in imported(path) if name not in ours}
-    declared = {named(requirement) for requirement in PROJECT["project"]["dependencies"]}
-    assert used <= declared
+    always, for_tests = PROJECT["project"]["dependencies"], PROJECT["project"]["optional-dependencies"]["contract"]
+    declared, further = ({named(requirement) for requirement in those} for those in (always, for_tests))
+    for path in SOURCES:
+        used = {named(providers[name][0]) for name in imported(path) if name not in ours}
+        assert used <= declared | (further if path.parent.name == "contract" else set()), place(path)
     for lock in ("requirements.lock", "requirements-dev.lock"):
         blocks = re.split(r"^(?=\S)", (ROOT / lock).read_text(), flags=re.MULTILINE)
         wanted = {named(block) for block in blocks if re.search(r"#.* syncd \(pyproject.toml\)", block)}

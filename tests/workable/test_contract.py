@@ -12,7 +12,7 @@ from connectors.workable.sandbox import WorkableSandbox
 from syncd.clock import SteppedClock
 from syncd.connector import Account, Delivery
 from syncd.model import Draft, Kind, Parent, Ref
-from tests.contract import ConnectorContract, Edit, World
+from syncd.contract import ConnectorContract, Edit, World
 
 TOKEN = "a-token-of-the-tests"
 

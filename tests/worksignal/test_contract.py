@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from syncd.connector import Delivery
 from syncd.model import Draft, Kind, Parent, Ref
-from tests.contract import ConnectorContract, Edit, World
+from syncd.contract import ConnectorContract, Edit, World
 from tests.worksignal.world import ACCOUNT, SECRET, new_sandbox, plugin
 
 ANA = {"name": "Ana Contract", "email": "ana.contract@example.test"}

@@ -15,7 +15,7 @@ virtual: each request is paced by ``PACE_S`` seconds of it.
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from inspect import iscoroutinefunction
 from itertools import pairwise
@@ -27,8 +27,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.clock import SteppedClock, run_stepped
-from syncd.connector import Account, Connector, Delivery, Finds, KindFacts, Notice, Plugin, Walk, Webhooks
+from syncd.clock import run_stepped
+from syncd.connector import Delivery, Finds, Notice, Webhooks
+from syncd.contract.scene import (
+    Edit,
+    Scene,
+    Wire,
+    World,
+    answers,
+    known_fields,
+    lose_writes,
+    raises,
+    to_writes,
+    told_by,
+)
 from syncd.errors import (
     AuthFailed,
     NotSent,
@@ -39,143 +51,14 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
-from syncd.sandbox import Fault, Sandbox
+from syncd.model import Cursor, Draft, Kind, Record, Ref
+from syncd.sandbox import Fault
 
-PACE_S = 2.0
-LONGEST_WALK = 60  # pages; a walk over a test's world that is longer turns in circles
 LIMIT = re.compile(r"^[1-9]\d*/([1-9]\d*(s|m|h|d)|day@UTC)$")
 ELSEWHERE = "elsewhere.example.test"
 
 NOT_JSON = (b"", b"<html><body>Sign in</body></html>", b'{"data": [{"id": 1, "na', b"\xff\xfe\x00")
 WRONG_SHAPES = (b"null", b"true", b"7", b'"text"', b"{}", b'{"unexpected": {"shape": 1}}', b"[[null]]")
-
-
-@dataclass(frozen=True)
-class World:
-    """One system as played, and the account with which the connector reaches it."""
-
-    sandbox: Any  # a Sandbox that also has ``snapshot()``
-    plugin: Plugin
-    account: Account
-
-    @property
-    def clock(self) -> SteppedClock:
-        """The virtual clock that sandbox and connector share."""
-        clock = self.sandbox.clock
-        assert isinstance(clock, SteppedClock)
-        return clock
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Fields of one call, in the system's words, that the system keeps letter for letter."""
-
-    ref: Ref
-    fields: Fields
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """The way to the sandbox: remembers each request, and lets a test answer ``instead`` of the sandbox."""
-
-    def __init__(self, sandbox: Sandbox, clock: SteppedClock) -> None:
-        self._inner = httpx.ASGITransport(app=sandbox)
-        self._clock = clock
-        self.requests: list[httpx.Request] = []
-        self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
-        self._kept: dict[str, httpx.Response] | None = None
-
-    def repeat(self) -> None:
-        """From now on, tell each path's first answer again and again."""
-        self._kept = {}
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        await self._clock.sleep_until(self._clock.now() + PACE_S)
-        if self._kept is None:
-            return self.instead(request) or await self._inner.handle_async_request(request)
-        if request.url.path not in self._kept:
-            answer = await self._inner.handle_async_request(request)
-            self._kept[request.url.path] = httpx.Response(answer.status_code, content=await answer.aread())
-        kept = self._kept[request.url.path]
-        return httpx.Response(kept.status_code, content=kept.content)
-
-    @property
-    def writes(self) -> list[httpx.Request]:
-        """The requests so far that are no GET."""
-        return [request for request in self.requests if request.method not in {"GET", "HEAD"}]
-
-
-@dataclass
-class Scene:
-    """A connector at work in a world."""
-
-    world: World
-    wire: Wire
-    connector: Connector
-
-    async def pages(self, walk: Walk, since: Cursor | None = None) -> list[Page]:
-        """All pages of a walk, with their records read."""
-        pages: list[Page] = []
-        async for page in self.connector.pull(walk, since):
-            assert isinstance(page.records, tuple)
-            pages.append(page)
-            assert len(pages) <= LONGEST_WALK, f"the walk {walk.name} does not end"
-        return pages
-
-    async def listed(self) -> dict[Ref, Record]:
-        """Each record that the walks tell, by ref; where two walks tell one, the walk listed first speaks."""
-        records: dict[Ref, Record] = {}
-        for walk in self.connector.facts.walks:
-            for record in told_by(await self.pages(walk)):
-                records.setdefault(record.ref, record)
-        return records
-
-    async def read(self, ref: Ref) -> Record:
-        """A record as its get tells it."""
-        told = await self.connector.get(ref)
-        assert told, f"a get of {ref.kind} told nothing"
-        assert told[0].ref == ref, "the own record comes first"
-        return told[0]
-
-    async def settle(self) -> None:
-        """Wait until a write is told by every read."""
-        await self.world.clock.sleep_until(self.world.clock.now() + self.connector.facts.visible_s)
-
-
-def told_by(pages: Sequence[Page]) -> list[Record]:
-    """The records of pages in their order."""
-    return [record for page in pages for record in page.records]
-
-
-def known_fields(facts: KindFacts) -> frozenset[str]:
-    """The fields that a kind's facts speak of as told, or as written and never told."""
-    return facts.lists | facts.details | facts.untold
-
-
-def answers(status: int, body: bytes = b"", **headers: str) -> Callable[[httpx.Request], httpx.Response]:
-    """An answer to any request."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda request: httpx.Response(status, content=body, headers=named)
-
-
-def to_writes(answer: Callable[[httpx.Request], httpx.Response]) -> Callable[[httpx.Request], httpx.Response | None]:
-    """The answer for writes alone; reads reach the sandbox."""
-    return lambda request: None if request.method in {"GET", "HEAD"} else answer(request)
-
-
-def raises(error: type[httpx.HTTPError]) -> Callable[[httpx.Request], httpx.Response]:
-    """A connection that fails."""
-
-    def fail(request: httpx.Request) -> httpx.Response:
-        raise error("made up by the test", request=request)  # type: ignore[call-arg]
-
-    return fail
-
-
-def lose_writes(fault: Fault) -> Callable[[str, str], Fault | None]:
-    """A sandbox's fault for every write."""
-    return lambda method, path: None if method in {"GET", "HEAD"} else fault
 
 
 Step = tuple[str, Callable[[], Awaitable[Any]]]
@@ -227,32 +110,26 @@ class ConnectorContract:
     async def reading(self, scene: Scene) -> list[Step]:
         """Each way in which the connector reads and understands an answer."""
         connector = scene.connector
-        steps: list[Step] = [
-            (f"pull {walk.name}", lambda walk=walk: scene.pages(walk)) for walk in connector.facts.walks
-        ]
+        steps: list[Step] = [(f"pull {walk.name}", partial(scene.pages, walk)) for walk in connector.facts.walks]
         one_each = {ref.kind: ref for ref in sorted(self.expected(scene.world))}
-        steps += [(f"get {ref.kind}", lambda ref=ref: connector.get(ref)) for ref in one_each.values()]
+        steps += [(f"get {ref.kind}", partial(connector.get, ref)) for ref in one_each.values()]
         if isinstance(connector, Finds):
             now = scene.world.clock.now()
             drafts = self.drafts(scene.world)
-            steps += [(f"find {draft.kind}", lambda draft=draft: connector.find(draft, now)) for draft in drafts]
+            steps += [(f"find {draft.kind}", partial(connector.find, draft, now)) for draft in drafts]
         return steps
 
     async def writing(self, scene: Scene) -> list[Step]:
         """Each write, with its target read beforehand."""
         connector = scene.connector
         steps: list[Step] = [
-            (f"create {draft.kind}", lambda draft=draft: connector.create(draft, "contract-key"))
+            (f"create {draft.kind}", partial(connector.create, draft, "contract-key"))
             for draft in self.drafts(scene.world)
         ]
         for edit in self.edits(scene.world):
             record = await scene.read(edit.ref)
-            steps.append(
-                (
-                    f"update {edit.ref.kind} {sorted(edit.fields)}",
-                    lambda record=record, edit=edit: connector.update(record, edit.fields),
-                )
-            )
+            name = f"update {edit.ref.kind} {sorted(edit.fields)}"
+            steps.append((name, partial(connector.update, record, edit.fields)))
         return steps
 
     async def all_raise(
@@ -285,7 +162,7 @@ class ConnectorContract:
 
     # facts
 
-    def test_facts_name_each_kind_that_a_walk_tells(self):
+    def test_facts_name_each_kind_that_a_walk_tells(self) -> None:
         facts = self.world().plugin.facts
         assert facts.system
         assert facts.walks
@@ -293,7 +170,7 @@ class ConnectorContract:
         assert len({walk.name for walk in facts.walks}) == len(facts.walks)
         assert all(walk.end for walk in facts.walks), "each walk says how its end is proven"
 
-    def test_facts_of_a_kind_agree_with_each_other(self):
+    def test_facts_of_a_kind_agree_with_each_other(self) -> None:
         facts = self.world().plugin.facts
         for kind, of_kind in facts.kinds.items():
             known = known_fields(of_kind)
@@ -307,7 +184,7 @@ class ConnectorContract:
             for word in (of_kind.stage, of_kind.status):
                 assert word is None or word in of_kind.lists | of_kind.details, f"{kind}: its stage or status is untold"
 
-    def test_what_a_create_demands_is_what_it_bears(self):
+    def test_what_a_create_demands_is_what_it_bears(self) -> None:
         facts = self.world().plugin.facts
         for kind, of_kind in facts.kinds.items():
             of_person = {name.removeprefix("person.") for name in of_kind.demands if name.startswith("person.")}
@@ -318,10 +195,10 @@ class ConnectorContract:
             assert of_kind.bears_person <= (kind is Kind.APPLICATION), f"{kind}: only an application bears a person"
             assert of_kind.only_newborn <= of_kind.bears_person
 
-    def test_limits_are_written_as_in_the_config(self):
+    def test_limits_are_written_as_in_the_config(self) -> None:
         assert all(LIMIT.match(rule) for rule in self.world().plugin.facts.limits)
 
-    def test_the_samples_show_each_create_and_each_call(self):
+    def test_the_samples_show_each_create_and_each_call(self) -> None:
         world = self.world()
         kinds = world.plugin.facts.kinds
         creatable = {kind for kind, facts in kinds.items() if facts.creates is not None}
@@ -335,14 +212,14 @@ class ConnectorContract:
 
     # walks
 
-    def test_check_takes_a_good_token(self):
+    def test_check_takes_a_good_token(self) -> None:
         async def scene(scene: Scene) -> None:
             await scene.connector.check()
             assert not scene.wire.writes
 
         self.play(scene)
 
-    def test_walks_tell_each_record_exactly_once(self):
+    def test_walks_tell_each_record_exactly_once(self) -> None:
         async def scene(scene: Scene) -> None:
             for walk in scene.connector.facts.walks:
                 refs = [record.ref for record in told_by(await scene.pages(walk))]
@@ -353,7 +230,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_only_the_last_page_of_a_walk_has_no_next(self):
+    def test_only_the_last_page_of_a_walk_has_no_next(self) -> None:
         async def scene(scene: Scene) -> None:
             lengths = []
             for walk in scene.connector.facts.walks:
@@ -366,7 +243,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_a_walk_resumed_by_a_pages_next_tells_the_rest(self):
+    def test_a_walk_resumed_by_a_pages_next_tells_the_rest(self) -> None:
         async def scene(scene: Scene) -> None:
             for walk in scene.connector.facts.walks:
                 pages = await scene.pages(walk)
@@ -379,7 +256,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_rows_tell_no_field_that_the_facts_do_not_know(self):
+    def test_rows_tell_no_field_that_the_facts_do_not_know(self) -> None:
         async def scene(scene: Scene) -> None:
             kinds = scene.connector.facts.kinds
             for record in (await scene.listed()).values():
@@ -389,7 +266,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_the_facts_say_which_fields_a_row_tells_and_which_only_a_get(self):
+    def test_the_facts_say_which_fields_a_row_tells_and_which_only_a_get(self) -> None:
         async def scene(scene: Scene) -> None:
             listed = await scene.listed()
             got = [await scene.read(record.ref) for record in self.sample(listed)]
@@ -402,7 +279,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_parents_of_a_record_are_records_too(self):
+    def test_parents_of_a_record_are_records_too(self) -> None:
         async def scene(scene: Scene) -> None:
             listed = await scene.listed()
             for record in listed.values():
@@ -413,7 +290,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_an_unchanged_list_has_equal_pages(self):
+    def test_an_unchanged_list_has_equal_pages(self) -> None:
         async def scene(scene: Scene) -> None:
             for walk in scene.connector.facts.walks:
                 first, again = await scene.pages(walk), await scene.pages(walk)
@@ -422,7 +299,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_an_edit_by_hand_changes_a_pages_digest_and_records(self):
+    def test_an_edit_by_hand_changes_a_pages_digest_and_records(self) -> None:
         async def scene(scene: Scene) -> None:
             async def digests() -> set[str]:
                 return {page.digest for walk in scene.connector.facts.walks for page in await scene.pages(walk)}
@@ -434,7 +311,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_a_walk_over_a_server_that_repeats_itself_ends(self):
+    def test_a_walk_over_a_server_that_repeats_itself_ends(self) -> None:
         async def scene(scene: Scene) -> None:
             for walk in scene.connector.facts.walks:
                 scene.wire.repeat()
@@ -447,7 +324,7 @@ class ConnectorContract:
 
     # get
 
-    def test_get_tells_what_the_list_tells(self):
+    def test_get_tells_what_the_list_tells(self) -> None:
         async def scene(scene: Scene) -> None:
             kinds = scene.connector.facts.kinds
             for record in self.sample(await scene.listed()):
@@ -460,7 +337,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_all_that_a_get_tells_agrees_with_the_lists(self):
+    def test_all_that_a_get_tells_agrees_with_the_lists(self) -> None:
         async def scene(scene: Scene) -> None:
             listed = await scene.listed()
             for record in self.sample(listed):
@@ -471,7 +348,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_list_get_list_of_an_unchanged_record_agree(self):
+    def test_list_get_list_of_an_unchanged_record_agree(self) -> None:
         async def scene(scene: Scene) -> None:
             before = await scene.listed()
             for record in self.sample(before):
@@ -481,7 +358,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_get_of_an_unknown_id_is_empty(self):
+    def test_get_of_an_unknown_id_is_empty(self) -> None:
         async def scene(scene: Scene) -> None:
             for kind in scene.connector.facts.kinds:
                 assert await scene.connector.get(Ref(kind, self.unknown_ids.get(kind, "99999999"))) == ()
@@ -498,7 +375,7 @@ class ConnectorContract:
 
     # create
 
-    def test_a_create_is_one_write_and_is_told_by_a_get(self):
+    def test_a_create_is_one_write_and_is_told_by_a_get(self) -> None:
         async def scene(scene: Scene) -> None:
             for draft in self.drafts(scene.world):
                 writes, known = len(scene.wire.writes), self.expected(scene.world)
@@ -521,7 +398,7 @@ class ConnectorContract:
             assert record.parents.get(kind) == parent.id
         assert not facts.keeps_source_id or record.source_id == draft.source_id
 
-    def test_a_create_is_found_again(self):
+    def test_a_create_is_found_again(self) -> None:
         async def scene(scene: Scene) -> None:
             for draft, finder in self.found_again(scene):
                 since = scene.world.clock.now()
@@ -535,11 +412,11 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.ERROR_AFTER])
-    def test_a_create_whose_answer_is_lost_is_unknown_and_found_once(self, fault):
+    def test_a_create_whose_answer_is_lost_is_unknown_and_found_once(self, fault: Fault) -> None:
         self.play(lambda scene: self.lose_creates(scene, fault, found=1))
 
     @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.ERROR_BEFORE])
-    def test_a_create_that_never_arrived_is_unknown_and_not_found(self, fault):
+    def test_a_create_that_never_arrived_is_unknown_and_not_found(self, fault: Fault) -> None:
         self.play(lambda scene: self.lose_creates(scene, fault, found=0))
 
     async def lose_creates(self, scene: Scene, fault: Fault, *, found: int) -> None:
@@ -568,7 +445,7 @@ class ConnectorContract:
 
     # update
 
-    def test_an_update_is_one_write_and_is_told_by_the_next_get(self):
+    def test_an_update_is_one_write_and_is_told_by_the_next_get(self) -> None:
         async def scene(scene: Scene) -> None:
             for edit in self.edits(scene.world):
                 record = await scene.read(edit.ref)
@@ -583,7 +460,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_an_update_changes_nothing_else(self):
+    def test_an_update_changes_nothing_else(self) -> None:
         async def scene(scene: Scene) -> None:
             for edit in self.edits(scene.world):
                 before = await scene.listed()
@@ -597,7 +474,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.ERROR_AFTER, Fault.LOST_BEFORE, Fault.ERROR_BEFORE])
-    def test_an_update_whose_answer_is_lost_is_unknown_and_not_sent_again(self, fault):
+    def test_an_update_whose_answer_is_lost_is_unknown_and_not_sent_again(self, fault: Fault) -> None:
         async def scene(scene: Scene) -> None:
             for edit in self.edits(scene.world):
                 record, writes = await scene.read(edit.ref), len(scene.wire.writes)
@@ -620,7 +497,7 @@ class ConnectorContract:
 
     # errors
 
-    def test_a_refused_token_pauses_the_connection(self):
+    def test_a_refused_token_pauses_the_connection(self) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = answers(401, b'{"error": "no"}')
@@ -629,14 +506,14 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_a_wrong_token_is_refused_by_the_sandbox_too(self):
+    def test_a_wrong_token_is_refused_by_the_sandbox_too(self) -> None:
         async def scene(scene: Scene) -> None:
             scene.world.sandbox.tokens = ("another-token",)
             await self.all_raise(scene, [("check", scene.connector.check), *await self.reading(scene)], AuthFailed)
 
         self.play(scene)
 
-    def test_a_rate_limit_tells_when_to_go_on(self):
+    def test_a_rate_limit_tells_when_to_go_on(self) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = answers(429, b'{"error": "slow down"}', Retry_After="7")
@@ -646,7 +523,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    def test_a_server_error_is_later_for_a_read_and_unknown_for_a_write(self, status):
+    def test_a_server_error_is_later_for_a_read_and_unknown_for_a_write(self, status: int) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = answers(status, b"<html>Sorry</html>")
@@ -657,7 +534,9 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
-    def test_a_connection_that_dies_is_later_for_a_read_and_unknown_for_a_write(self, error):
+    def test_a_connection_that_dies_is_later_for_a_read_and_unknown_for_a_write(
+        self, error: type[httpx.HTTPError]
+    ) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = raises(error)
@@ -667,7 +546,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_a_refused_connection_did_not_send(self):
+    def test_a_refused_connection_did_not_send(self) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = raises(httpx.ConnectError)
@@ -676,7 +555,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
-    def test_a_good_status_with_a_wrong_body_is_no_answer_to_a_read(self, body):
+    def test_a_good_status_with_a_wrong_body_is_no_answer_to_a_read(self, body: bytes) -> None:
         async def scene(scene: Scene) -> None:
             scene.wire.instead = answers(200, body, Content_Type="application/json")
             await self.all_raise(scene, await self.reading(scene), Unavailable)
@@ -684,7 +563,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
-    def test_a_good_status_with_a_wrong_body_leaves_a_create_unknown(self, body):
+    def test_a_good_status_with_a_wrong_body_leaves_a_create_unknown(self, body: bytes) -> None:
         async def scene(scene: Scene) -> None:
             creates = [step for step in await self.writing(scene) if step[0].startswith("create")]
             scene.wire.instead = to_writes(answers(201, body, Content_Type="application/json"))
@@ -693,7 +572,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("body", NOT_JSON + WRONG_SHAPES)
-    def test_a_good_status_with_a_wrong_body_tells_nothing_of_an_update(self, body):
+    def test_a_good_status_with_a_wrong_body_tells_nothing_of_an_update(self, body: bytes) -> None:
         async def scene(scene: Scene) -> None:
             updates = [step for step in await self.writing(scene) if step[0].startswith("update")]
             scene.wire.instead = to_writes(answers(200, body, Content_Type="application/json"))
@@ -706,7 +585,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    def test_redirects_are_not_followed(self, status):
+    def test_redirects_are_not_followed(self, status: int) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             scene.wire.instead = answers(status, Location=f"https://{ELSEWHERE}/take")
@@ -717,7 +596,7 @@ class ConnectorContract:
 
         self.play(scene)
 
-    def test_a_refusal_that_echoes_the_person_is_told_without_her_data(self):
+    def test_a_refusal_that_echoes_the_person_is_told_without_her_data(self) -> None:
         async def scene(scene: Scene) -> None:
             writing = await self.writing(scene)
             said = ", ".join(sorted(self.secrets(scene.world)))
@@ -731,7 +610,7 @@ class ConnectorContract:
 
     # the sandbox
 
-    def test_the_sandbox_does_all_its_work_in_the_loop(self):
+    def test_the_sandbox_does_all_its_work_in_the_loop(self) -> None:
         """On a thread its work would not be seen by the stepped clock, which would jump meanwhile."""
         app = self.world().sandbox.app
         work = [*(route.endpoint for route in app.routes), *app.exception_handlers.values()]
@@ -742,7 +621,7 @@ class ConnectorContract:
 
     # webhooks
 
-    def test_the_facts_tell_of_webhooks_where_there_are_any_and_what_signs_them(self):
+    def test_the_facts_tell_of_webhooks_where_there_are_any_and_what_signs_them(self) -> None:
         async def scene(scene: Scene) -> None:
             hooks, delivery = scene.connector.facts.hooks, self.genuine(scene.world)
             assert (hooks is not None) == isinstance(scene.connector, Webhooks)
@@ -750,11 +629,12 @@ class ConnectorContract:
                 account = replace(scene.world.account, webhook_secrets=())
                 async with httpx.AsyncClient(transport=scene.wire) as client:
                     without = scene.world.plugin.connect(account, client, scene.world.clock)
+                assert isinstance(without, Webhooks)
                 assert (without.verify(delivery) is not None) == (hooks.key == "token")
 
         self.play(scene)
 
-    def test_verify_gives_a_verdict_on_any_bytes_and_headers(self):
+    def test_verify_gives_a_verdict_on_any_bytes_and_headers(self) -> None:
         async def scene(scene: Scene) -> None:
             if not isinstance(scene.connector, Webhooks):
                 assert self.genuine(scene.world) is None, "this system sends no webhooks, so it signs none"
@@ -775,7 +655,7 @@ class ConnectorContract:
         self.play(scene)
 
     @pytest.mark.parametrize("known", [{}, {"webhook_secrets": ()}], ids=["as configured", "without a secret"])
-    def test_an_unsigned_delivery_is_never_genuine_though_its_address_be_secret(self, known):
+    def test_an_unsigned_delivery_is_never_genuine_though_its_address_be_secret(self, known: dict[str, Any]) -> None:
         async def scene(scene: Scene) -> None:
             if not isinstance(scene.connector, Webhooks):
                 assert self.genuine(scene.world) is None, "this system sends no webhooks, so it signs none"
@@ -783,13 +663,14 @@ class ConnectorContract:
             account = replace(scene.world.account, webhook_path_secret="door", **known)
             async with httpx.AsyncClient(transport=scene.wire) as client:
                 hook = scene.world.plugin.connect(account, client, scene.world.clock)
+            assert isinstance(hook, Webhooks)
             signed = self.genuine(scene.world)
             for body in (b"", signed.body if signed else b"{}"):
                 assert hook.verify(Delivery(body, {}, "door", scene.world.clock.now())) is None
 
         self.play(scene)
 
-    def test_a_genuine_delivery_with_any_byte_changed_is_refused(self):
+    def test_a_genuine_delivery_with_any_byte_changed_is_refused(self) -> None:
         async def scene(scene: Scene) -> None:
             delivery = self.genuine(scene.world)
             if not isinstance(scene.connector, Webhooks):
