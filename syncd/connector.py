@@ -189,6 +189,7 @@ class Subscription:
 
     ``events`` are those that it is for. ``is_sound``: False where it is switched off or outlived, tells of some records
     only, or sends in a form that ``verify`` cannot read. ``secret`` is what signs its deliveries; None: not told.
+    ``is_withdrawn``: it is over, and stays in the list; it is not sound either.
     """
 
     id: str
@@ -196,6 +197,7 @@ class Subscription:
     events: frozenset[str]
     is_sound: bool = True
     secret: str | None = field(default=None, repr=False)
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ class Subscribes(Protocol):
     """A connector that can register webhook addresses; its facts say for which events (``hooks.tells``)."""
 
     async def subscriptions(self) -> tuple[Subscription, ...]:
-        """All that are registered and not withdrawn, whosever they are, to the last page."""
+        """All that are listed, whosever they are, to the last page."""
         ...
 
     async def subscribe(self, wish: Wish, known: Subscription | None) -> Subscription | None:

@@ -15,12 +15,14 @@ Oddities:
   Ninjahire may act: ``ACTIVE`` lets it phone the person. Created PASSIVE, left as it is later, and made PASSIVE by a
   terminal word (option ``terminal_words``, comma separated), so that no sync ever makes a telephone ring.
 * The webhook's signature does not cover its timestamp: a body can be replayed, so it only says "look again".
+* A tenant has one webhook configuration per event: to register ours where another address stands would take it away.
+  Registering wants the tenant's id (option ``tenant_id``), unless a configuration that is there already tells it.
 * There is no delete.
 """
 
 import httpx
 
-from connectors.ninjahire import wire
+from connectors.ninjahire import hooks, wire
 from connectors.ninjahire.api import Ninjahire
 from connectors.ninjahire.sandbox import NinjahireSandbox
 from syncd.clock import Clock
@@ -30,6 +32,7 @@ from syncd.model import Kind
 
 END = "an empty page, since a server may clamp the size of any other"
 TERMINAL_WORDS = "hired,rejected,withdrawn"
+TELLS = {hooks.APPLICATION_EVENT: (Kind.APPLICATION,), hooks.CALL_EVENT: (Kind.SCREENING,)}
 
 FACTS = Facts(
     system="ninjahire",
@@ -70,7 +73,7 @@ FACTS = Facts(
         "Sourced", "Applied", "Shortlisted", "Screening", "Assessment", "Interview", "Offer", "Hired", "Rejected",
         "Withdrawn",
     ),
-    hooks=Hooks("secret", ("application_activty",)),  # the vendor's spelling
+    hooks=Hooks("secret", tuple(TELLS), tells=TELLS, one_each=True),
 )  # fmt: skip
 
 
@@ -87,7 +90,7 @@ def connect(account: Account, client: httpx.AsyncClient, clock: Clock) -> Ninjah
 plugin = Plugin(
     facts=FACTS,
     connect=connect,
-    options=("first_page", "terminal_words"),
+    options=("first_page", "tenant_id", "terminal_words"),
     base_url="https://api.ninjahire.co",
     sandbox=NinjahireSandbox,
 )

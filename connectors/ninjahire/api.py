@@ -8,9 +8,22 @@ from urllib.parse import quote
 
 import httpx
 
-from connectors.ninjahire import wire
+from connectors.ninjahire import hooks, wire
 from connectors.ninjahire.signature import judge
-from syncd.connector import Account, Delivery, Facts, Notice, Walk, ask, decoded, digest_of, served_at, understood
+from syncd.connector import (
+    Account,
+    Delivery,
+    Facts,
+    Notice,
+    Subscription,
+    Walk,
+    Wish,
+    ask,
+    decoded,
+    digest_of,
+    served_at,
+    understood,
+)
 from syncd.errors import Gone, OutcomeUnknown, Rejected, SyncdError, Unavailable
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Parent, Record, Ref
 
@@ -74,6 +87,8 @@ class Ninjahire:
         self._client = client
         self._first_page = first_page
         self._terminal_words = terminal_words
+        self._name = account.name
+        self._tenant_id = account.options.get("tenant_id")
 
     async def check(self) -> None:
         """Prove that the key works; raises ``AuthFailed``."""
@@ -177,7 +192,36 @@ class Ninjahire:
 
     def verify(self, delivery: Delivery) -> Notice | None:
         """Judge a webhook; None: not genuine, or no secret is known."""
-        return judge(delivery, self._secrets)
+        return judge(delivery, (*self._secrets, *delivery.secrets))
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """The tenant's configurations; 404 where there is none."""
+        try:
+            response = await self._ask("GET", hooks.PATH)
+        except Gone:
+            return ()
+        rows = understood("GET", lambda: hooks.rows_of(decoded("GET", response)))
+        self._tenant_id = self._tenant_id or hooks.tenant_of(rows)
+        return tuple(understood("GET", lambda: [hooks.subscribed(row) for row in rows]))
+
+    async def subscribe(self, wish: Wish, known: Subscription | None) -> Subscription | None:
+        """Make or change the configuration of an event; one that was deleted is first brought back."""
+        if known is not None and known.is_withdrawn:
+            await self._ask("POST", f"{hooks.PATH}/subscribe/{quote(known.id, safe='')}")
+            return None
+        if self._tenant_id is None:
+            raise Rejected(
+                f"Ninjahire wants the tenant's id with a subscription: set connections.{self._name}.tenant_id"
+            )
+        body = hooks.asked(wish, self._tenant_id)
+        response = await self._ask("POST", hooks.PATH, json=body)
+        answer = decoded("POST", response)
+        id_ = understood("POST", lambda: wire.id_of(wire.object_of(answer)))
+        return Subscription(id_, wish.url, wish.events, secret=body["secret"])
+
+    async def unsubscribe(self, known: Subscription) -> None:
+        """Delete a configuration, which stays in the list as deleted."""
+        await self._ask("POST", f"{hooks.PATH}/unsubscribe/{quote(known.id, safe='')}")
 
     # asking
 

@@ -16,7 +16,7 @@ Oddities, each with a test:
 
 import httpx
 
-from connectors.workable import wire
+from connectors.workable import hooks, wire
 from connectors.workable.api import PAGE, Workable
 from connectors.workable.sandbox import WorkableSandbox
 from syncd.clock import Clock
@@ -60,7 +60,7 @@ FACTS = Facts(
     rows=True,
     words=(wire.DISQUALIFIED, wire.WITHDREW),
     page=PAGE,
-    hooks=Hooks("token", ("candidate_created", "candidate_deleted", "candidate_moved", "job_deleted")),
+    hooks=Hooks("token", tuple(hooks.TELLS), tells=hooks.TELLS),
 )
 
 

@@ -22,7 +22,9 @@ from syncd.connector import (
     Delivery,
     Facts,
     Notice,
+    Subscription,
     Walk,
+    Wish,
     ask,
     decoded,
     digest_of,
@@ -256,7 +258,31 @@ class Workable:
 
     def verify(self, delivery: Delivery) -> Notice | None:
         """Judge a delivery by its signature: the key is the token, or one of the config's secrets."""
-        return hooks.judged((self._account.token, *self._account.webhook_secrets), delivery)
+        return hooks.judged((self._account.token, *self._account.webhook_secrets, *delivery.secrets), delivery)
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """All of the account; where there are none Workable may answer 404."""
+        found: list[Subscription] = []
+        try:
+            async for _, sheet in self._sheets(f"{self._root}/subscriptions", None, "subscriptions"):
+                found += understood("GET", partial(_subscribed, sheet, self._clock.now()))
+        except Gone:
+            return ()
+        return tuple(found)
+
+    async def subscribe(self, wish: Wish, known: Subscription | None) -> Subscription | None:
+        """Register one address for one event; one that is wrong is withdrawn first, for it cannot be changed."""
+        if known is not None:
+            await self.unsubscribe(known)
+            return None
+        body = hooks.asked(wish, httpx.URL(self._root).host.partition(".")[0])
+        response = await self._ask("POST", f"{self._root}/subscriptions", json=body)
+        id_ = understood("POST", lambda: decoded("POST", response)["id"])
+        return Subscription(str(id_), wish.url, wish.events)
+
+    async def unsubscribe(self, known: Subscription) -> None:
+        """Withdraw one."""
+        await self._ask("DELETE", f"{self._root}/subscriptions/{_quoted(known.id)}")
 
     # asking
 
@@ -311,6 +337,10 @@ def _read(name: str, sheet: wire.Sheet) -> tuple[Record, ...]:
 
 def _readers(sheet: wire.Sheet) -> list[partial[tuple[Record, ...]]]:
     return [partial(wire.candidate, row) for row in sheet.rows]
+
+
+def _subscribed(sheet: wire.Sheet, now: float) -> list[Subscription]:
+    return [hooks.subscribed(row, now) for row in sheet.rows]
 
 
 def _sheet(response: httpx.Response, name: str) -> wire.Sheet:

@@ -1,8 +1,12 @@
-"""Workable's webhooks: whether one is genuine, and what it says to look at again.
+"""Workable's webhooks: their subscriptions, whether one is genuine, and what it says to look at again.
 
 ``X-Workable-Signature`` is the HMAC-SHA256 of the raw body, keyed with the account's access token (the vendor's
 reference, section Webhooks). How it is encoded is not stated: hexadecimal and base64 are taken. There is no time in
 the signature, so a delivery may be a replay: it is only a hint, and what it names is read again.
+
+A subscription is one address for one event, the address unique in the account (409 says that it is taken). It cannot be
+changed, only withdrawn. ``args`` filters by job and stage, both named or none; the reference leaves it out where no
+candidate is told of.
 """
 
 import base64
@@ -13,8 +17,17 @@ from typing import Any
 
 import orjson
 
-from syncd.connector import Delivery, Notice
+from connectors.workable import wire
+from syncd.connector import Delivery, Notice, Subscription, Wish
 from syncd.model import Kind, Ref
+
+_PEOPLE = (Kind.CANDIDATE, Kind.APPLICATION)
+TELLS: Mapping[str, tuple[Kind, ...]] = {
+    "candidate_created": _PEOPLE,
+    "candidate_deleted": _PEOPLE,
+    "candidate_moved": _PEOPLE,
+    "job_deleted": (Kind.JOB,),
+}  # the vendor has no event for a person or a job that was edited
 
 
 def judged(keys: Iterable[str], delivery: Delivery) -> Notice | None:
@@ -50,3 +63,23 @@ def _named(event: str, data: Mapping[str, Any]) -> tuple[Ref, ...]:
     if event.startswith("job_") and isinstance(shortcode := data.get("shortcode"), str) and shortcode:
         return (Ref(Kind.JOB, shortcode),)
     return ()
+
+
+# --- subscriptions --------------------------------------------------------------------------------------------------
+
+
+def subscribed(row: Mapping[str, Any], now: float) -> Subscription:
+    """A row of the list. One that is filtered or outlived is not sound. The id is an integer on the wire."""
+    until = wire.moment(row.get("valid_until"))
+    is_whole = not row.get("stage_slug") and not row.get("job_shortcode")
+    id_, url, event = row["id"], row["target"], row["event"]
+    if not isinstance(id_, int | str) or not isinstance(url, str) or not isinstance(event, str):
+        raise TypeError("a subscription in another form than is documented")
+    return Subscription(str(id_), url, frozenset({event}), is_whole and (until is None or until > now))
+
+
+def asked(wish: Wish, subdomain: str) -> dict[str, Any]:
+    """The body that registers an address for its one event; it stands bare, not under a name of its own."""
+    (event,) = wish.events
+    args = {"account_id": subdomain, "job_shortcode": "", "stage_slug": ""}
+    return {"target": wish.url, "event": event, **({"args": args} if event.startswith("candidate_") else {})}

@@ -26,7 +26,19 @@ from connectors.worksignal.api import BASE_URL, PER_PAGE, Api
 from connectors.worksignal.sandbox import WorkSignalSandbox
 from connectors.worksignal.wire import ENDED, SEVERAL_ACTIVE, Json
 from syncd.clock import Clock
-from syncd.connector import Account, Delivery, Facts, Hooks, KindFacts, Notice, Plugin, Walk, understood
+from syncd.connector import (
+    Account,
+    Delivery,
+    Facts,
+    Hooks,
+    KindFacts,
+    Notice,
+    Plugin,
+    Subscription,
+    Walk,
+    Wish,
+    understood,
+)
 from syncd.errors import Gone, OutcomeUnknown, Rejected
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 
@@ -76,7 +88,7 @@ FACTS = Facts(
             born={"stage": "applied"},
         ),
     },
-    hooks=Hooks("secret"),
+    hooks=Hooks("secret", tells=wire.EVENTS),
 )
 
 
@@ -147,9 +159,36 @@ class WorkSignal:
         given = delivery.headers.get("x-worksignal-signature", "").removeprefix("sha256=").encode(errors="replace")
         good = [
             hmac.compare_digest(hmac.new(secret.encode(), delivery.body, hashlib.sha256).hexdigest().encode(), given)
-            for secret in self._account.webhook_secrets
+            for secret in (*self._account.webhook_secrets, *delivery.secrets)
         ]
         return _notice(delivery.body) if any(good) else None
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """All of the organization."""
+        rows = await self._api.rows("/webhooks")
+        return tuple(understood("GET", lambda: [wire.subscription(row) for row in rows]))
+
+    async def subscribe(self, wish: Wish, known: Subscription | None) -> Subscription | None:
+        """Register an address; what stands there is changed or switched on, or withdrawn where its secret is unknown.
+
+        A secret is told by the answer that makes a webhook and never again.
+        """
+        body = {"url": wish.url, "events": sorted(wish.events)}
+        if known is None:
+            answer = await self._api.write("POST", "/webhooks", body)
+            made: Subscription = understood("POST", lambda: wire.subscription(wire.one_of(answer, "webhook")))
+            return made
+        if wish.secret is None:
+            await self.unsubscribe(known)
+        elif known.events != wish.events:
+            await self._api.write("PATCH", f"/webhooks/{known.id}", body)
+        else:
+            await self._api.write("POST", f"/webhooks/{known.id}/activate")
+        return None
+
+    async def unsubscribe(self, known: Subscription) -> None:
+        """Withdraw one."""
+        await self._api.write("DELETE", f"/webhooks/{known.id}")
 
     def _roles(self, token: str | None) -> AsyncIterator[Page]:
         return self._api.pages("/roles", _role_alone, token)

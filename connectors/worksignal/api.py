@@ -8,7 +8,7 @@ where it does not, a list ends with the first page that brings no new id, which 
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -21,6 +21,7 @@ from syncd.errors import Rejected, Taken, Unavailable
 from syncd.model import Page, Record
 
 Read = Callable[[Json], tuple[Record, ...]]  # the records that a row tells
+Turned = tuple[httpx.Response, tuple[Json, ...], "Place | None"]  # an answer, its fresh rows, and the next place
 
 BASE_URL = "https://worksignal.com/api/v1"
 PER_PAGE = 100
@@ -68,13 +69,21 @@ class Api:
 
     async def pages(self, path: str, read: Read, token: str | None = None, **filters: str) -> AsyncIterator[Page]:
         """A list's pages from a page's token on, rows that were on an earlier page left out."""
+        async for response, fresh, place in self._turning(path, token, filters):
+            yield _page(response, fresh, place, read)
+
+    async def rows(self, path: str) -> list[Json]:
+        """All rows of a short list."""
+        return [row async for _, fresh, _ in self._turning(path, None, {}) for row in fresh]
+
+    async def _turning(self, path: str, token: str | None, filters: Mapping[str, str]) -> AsyncIterator[Turned]:
         place: Place | None = understood("GET", lambda: Place.of(token))
         while place is not None:
             response = await self._ask(
                 "GET", path, statuses=_NO_LIST, params={"page": place.page, "per_page": PER_PAGE, **filters}
             )
             fresh, place = _turned(place, path[1:], decoded("GET", response))
-            yield _page(response, fresh, place, read)
+            yield response, fresh, place
 
     async def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         return await ask(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from syncd.connector import Subscription
 from syncd.model import Fields, Kind, Record, Ref, Value
 
 Json = Mapping[str, Any]
@@ -199,3 +200,29 @@ def _instant(value: Any) -> float | None:
 def _written(value: Value) -> Value:
     """Amounts are integers on this wire."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# --- webhooks -------------------------------------------------------------------------------------------------------
+
+_PEOPLE = (Kind.CANDIDATE, Kind.APPLICATION)
+
+# The events of https://worksignal.com/docs/webhooks, with what each tells of. None tells of a role.
+EVENTS: Mapping[str, tuple[Kind, ...]] = {
+    "application.created": _PEOPLE,
+    "application.stage_changed": _PEOPLE,
+    "voice_screen.completed": (Kind.SCREENING,),
+    "voice_screen.failed": (Kind.SCREENING,),
+    "candidate.passed": _PEOPLE,
+    "candidate.rejected": _PEOPLE,
+    "candidate.hired": _PEOPLE,
+    "candidate.withdrawn": _PEOPLE,
+}
+
+
+def subscription(row: Json) -> Subscription:
+    """A webhook; its secret is told only by the answer that made it. What it says of itself beside is optional."""
+    url, events, secret = row["url"], row["events"], row.get("secret")
+    if not isinstance(url, str) or not isinstance(events, list):
+        raise TypeError("a webhook in another form than is documented")
+    known = secret if isinstance(secret, str) and secret and "*" not in secret else None
+    return Subscription(id_of(row), url, frozenset(map(str, events)), row.get("active") is not False, secret=known)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.workable.sandbox_rows import TECH_PIPELINE, PlayedMember, hexed, located, number_of
+from syncd.connector import Delivery
 from tests.workable.account import ADA, BASE, START, TOKEN, play
 
 OPS = hexed(2_044_001)
@@ -805,7 +806,7 @@ def test_the_connector_believes_what_the_sandbox_sends():
         row = s.sandbox.apply(s.job, **ADA)
         await s.clock.sleep_until(START + 1)
         headers = dict(got[0].headers)
-        notice = s.connector.verify(SimpleNamespace(body=got[0].body, headers=headers, event=None))
+        notice = s.connector.verify(Delivery(got[0].body, headers))
         assert {ref.id for ref in notice.refs} == {row}
         assert notice.event_id == orjson.loads(got[0].body)["id"]
 
