@@ -30,9 +30,11 @@ from syncd.errors import (
 )
 from syncd.facts import Facts, FileLimits, Hooks, KindFacts, Walk
 from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
-from syncd.papers import Attaches, File, Form, HasFiles, Remark, Remarks, Schedules, Screens
+from syncd.papers import Attaches, File, Form, HasFiles, Remark, Remarks, Schedules, Screens, without_markup
+from syncd.streams import HERE, Part, around, streamed, streamed_length
 
 __all__ = [
+    "HERE",
     "Account",
     "Attaches",
     "Batch",
@@ -55,6 +57,7 @@ __all__ = [
     "Hooks",
     "KindFacts",
     "Notice",
+    "Part",
     "Pipelines",
     "Plugin",
     "Quota",
@@ -69,6 +72,7 @@ __all__ = [
     "Walk",
     "Webhooks",
     "Wish",
+    "around",
     "ask",
     "decoded",
     "digest_of",
@@ -78,8 +82,11 @@ __all__ = [
     "retry_after",
     "same_origin",
     "served_at",
+    "streamed",
+    "streamed_length",
     "understood",
     "with_ability",
+    "without_markup",
 ]
 
 LONGEST_ANSWER = 64 * 1024 * 1024  # bytes; a list page of any of the systems is far below

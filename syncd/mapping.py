@@ -25,6 +25,7 @@ STAGES = (
 TERMINAL = frozenset({"hired", "rejected", "withdrawn"})
 STATUSES = ("draft", "open", "paused", "closed")
 WORDED = frozenset({"stage", "status"})  # kept in the system's own word; what they say is about no person
+FILES = frozenset({"resume"})  # told as a version; what changes with it is a file, which goes a way of its own
 NAMES = frozenset({"name", "first_name", "last_name"})
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.JOB: (
@@ -36,8 +37,8 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
         "name", "first_name", "last_name", "email", "phone", "city", "state", "country", "address", "headline",
         "source",
     ),
-    Kind.APPLICATION: ("stage",),
-    Kind.SCREENING: (),
+    Kind.APPLICATION: ("stage", "resume", "placement_date", "start_date", "salary"),
+    Kind.SCREENING: ("result", "score", "verdict", "summary", "strengths", "weaknesses"),
 }  # fmt: skip
 
 EMPTY = ""  # the digest of what is told empty
@@ -163,7 +164,7 @@ def terms_of(facts: Facts, vocabulary: Vocabulary, kind: Kind) -> Terms | None:
 
 def carried(left: Terms, right: Terms) -> frozenset[str]:
     """The fields that a pair compares: told by both; a full name is left out where both tell its parts."""
-    both = left.tells & right.tells
+    both = (left.tells & right.tells) - FILES
     return both - {"name"} if {"first_name", "last_name"} <= both else both
 
 

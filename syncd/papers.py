@@ -84,6 +84,20 @@ class Remark:
     score: float | None = field(default=None, repr=False)
 
 
+_MARKUP = str.maketrans(
+    {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}
+)
+
+
+def without_markup(text: str) -> str:
+    """A text that reads the same whether a system shows it as text or as HTML: there is no tag in it.
+
+    Where no reference says which of the two a system does, escaping would show ``&lt;`` in the one case, and raw text
+    would let others' HTML in in the other.
+    """
+    return text.translate(_MARKUP)
+
+
 @runtime_checkable
 class Remarks(Protocol):
     """A connector that takes remarks on an application; its facts (``remarks``) say in which forms."""

@@ -220,7 +220,8 @@ class HireSquire:
         state, rows = wire.state_of({"status": "completed", **told}), wire.listed(told, "candidates")
         if rows.page not in {None, page}:
             raise Unavailable(f"page {page} of the results was answered with another page")
-        known = [wire.screened(row, self._link({"job_id": batch, **row})) for row in rows.rows]
+        linked = [(row, self._link({"job_id": batch, **row})) for row in rows.rows]
+        known = [wire.screened(row, url) for row, url in linked]
         fresh = {result.id: result for result in known if result.id not in seen}
         if rows.last is not None:
             goes_on = page < rows.last
@@ -228,7 +229,13 @@ class HireSquire:
             goes_on = bool(fresh) and (rows.total is None or len(seen) + len(fresh) < rows.total)
         if rows.rows and not fresh and (goes_on or len(seen) < (rows.total or 0)):
             raise Unavailable(f"page {page} of the results brings nothing new, and yet they go on")
-        return ResultPage(tuple(fresh.values()), page + 1 if goes_on else None, state)
+        records = [
+            record
+            for row, url in linked
+            if wire.id_of(row) in fresh and row.get("status")
+            for record in wire.candidate(row, url)
+        ]
+        return ResultPage(tuple(fresh.values()), page + 1 if goes_on else None, state, tuple(records))
 
     async def cancel(self, batch: str) -> Batch:
         """Cancel a batch that is being processed."""

@@ -116,6 +116,8 @@ def test_a_batch_is_sent_ripens_and_tells_a_result_for_each_file(sandbox):
         assert best.verdict in {"Qualified", "Not qualified"}
         assert best.strengths
         assert best.made_at == sandbox.batches[int(made.id)].due
+        walked = [record async for told in connector.pull(CANDIDATES, None) for record in told.records]
+        assert sorted(page.records, key=lambda record: record.ref) == sorted(walked, key=lambda record: record.ref)
 
     play(sandbox, scene)
     assert sandbox.billed() == {"1001.txt": 1, "1002.txt": 1}

@@ -12,6 +12,7 @@ from connectors.hiresquire import upload, wire
 from syncd.connector import Batch, BatchFile, BatchState, Quota, Screened
 from syncd.errors import Rejected, Stale
 from syncd.model import Kind, Ref
+from syncd.streams import PIECE
 from tests.hiresquire.examples import (
     ACCEPTED,
     CANCELLED,
@@ -267,7 +268,7 @@ def test_the_length_is_not_known_where_one_size_is_not():
 
 def test_no_piece_holds_more_than_a_fraction_of_a_large_file():
     pieces = sent({"title": "x"}, [BatchFile.of("1.pdf", b"z" * 900_000)])
-    assert max(map(len, pieces)) <= 4 * upload.PIECE // 3
+    assert max(map(len, pieces)) <= 4 * PIECE // 3
 
 
 def test_files_that_hold_more_than_a_batch_may_end_the_body():

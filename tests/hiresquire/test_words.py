@@ -13,10 +13,13 @@ VOCABULARY = build(DATA, {}, "mappings/hiresquire.toml")
 STAGE = VOCABULARY.words["stage"]
 
 
-def test_the_stage_is_the_only_field_that_is_carried():
+def test_the_stage_is_the_only_field_of_an_application_and_a_screening_tells_what_was_found_out():
+    told = ("score", "verdict", "summary", "strengths", "weaknesses")
     assert {kind: dict(names) for kind, names in VOCABULARY.fields.items() if names} == {
-        Kind.APPLICATION: {"stage": "status"}
+        Kind.APPLICATION: {"stage": "status"},
+        Kind.SCREENING: {name: name for name in told},
     }
+    assert set(told) <= FACTS.kinds[Kind.SCREENING].lists
     assert FACTS.kinds[Kind.APPLICATION].stage == "status"
 
 
