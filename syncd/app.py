@@ -6,7 +6,7 @@ are the same program.
 
 import random
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
@@ -54,20 +54,30 @@ def load_plugins() -> dict[str, Plugin]:
 
 
 def mapping_of(system: str) -> Mapping[str, Any]:
-    """The words of a system, from its data file."""
-    folder = find_spec("mappings")
-    for place in folder.submodule_search_locations or () if folder else ():
+    """The words of a system, from its data file: ours stand together, another package's beside its connector."""
+    for name, file in _mapping_files(system):
         with suppress(FileNotFoundError):
-            return _toml(Path(place) / f"{system}.toml")
+            return _toml(name, file)
     raise ConfigInvalid(f"mappings/{system}.toml is missing; reinstall syncd or the package that brings {system!r}")
 
 
-def _toml(file: Path) -> Mapping[str, Any]:
+def _mapping_files(system: str) -> Iterator[tuple[str, Path]]:
+    yield from ((f"mappings/{system}.toml", folder / f"{system}.toml") for folder in _folders("mappings"))
+    for entry in entry_points(group=GROUP, name=system):
+        yield from ((f"{entry.module}/mapping.toml", folder / "mapping.toml") for folder in _folders(entry.module))
+
+
+def _folders(package: str) -> Iterator[Path]:
+    found = find_spec(package)
+    yield from map(Path, found.submodule_search_locations or () if found else ())
+
+
+def _toml(name: str, file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except ValueError as error:  # no TOML, or no UTF-8
         why = error if isinstance(error, tomllib.TOMLDecodeError) else "the file is not in UTF-8"
-        raise ConfigInvalid(f"mappings/{file.name}: this is not TOML: {why}") from None
+        raise ConfigInvalid(f"{name}: this is not TOML: {why}") from None
 
 
 # --- the world ------------------------------------------------------------------------------------------------------
