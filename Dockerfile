@@ -30,9 +30,9 @@ ENV PATH=/opt/syncd/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     SYNCD_CONFIG=/etc/syncd/config.toml \
-    SYNCD_SERVER__LISTEN=0.0.0.0:8080 \
-    SYNCD_STORE__URL=sqlite:////data/syncd.db
+    SYNCD_SERVER__LISTEN=0.0.0.0:8080
 
+# Here the store is where no config says otherwise: sqlite:///syncd.db is /data/syncd.db.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
 WORKERS ?= 2
 
-.PHONY: install install-dev demo docs test test-system chromium simulate replay prove bench lint lock clean
+.PHONY: install install-dev demo docs test test-system chromium compose simulate replay prove bench lint lock clean
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
@@ -31,7 +31,7 @@ test: lint
 	SEEDS=$(SEEDS) CRASHES_EACH=3 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
-test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool chromium
+test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool chromium compose
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py
 
 simulate: .venv/.installed-dev
@@ -78,6 +78,12 @@ chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 	  echo 'Installing Chromium from Debian ...' && apt-get -qq update && \
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+
+# What reads deploy/compose.yaml: Debian's, which needs no Docker for that; root gets it here, as the browser.
+compose:
+	@command -v docker-compose >/dev/null || { \
+	  echo 'Installing docker-compose from Debian ...' && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends docker-compose >/dev/null; }
 
 # Debian's Prometheus, unpacked beside the rest: nothing is installed, no service runs, and root is not needed where
 # apt's lists are there already.
