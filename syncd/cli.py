@@ -10,7 +10,7 @@ import contextlib
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,7 +23,7 @@ import typer.core
 from rich.console import Console
 
 from syncd import config as configs
-from syncd import decide, figures, handover, logs, look, tell, textfile
+from syncd import decide, figures, handover, logs, look, pushgateway, tell, textfile
 from syncd.app import (
     VERSION,
     App,
@@ -347,6 +347,14 @@ def backfill(
         Path | None,
         typer.Option("--metrics-file", metavar="FILE", help="Write there how it went, for Prometheus's node_exporter."),
     ] = None,
+    push_metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--push-metrics",
+            metavar="URL",
+            help="Push there how it went: a Prometheus Pushgateway, or a group in it [default: $SYNCD_PUSH_METRICS].",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring all in step once: read every list, match, and write until nothing is left. Stop it and go on at will."""
@@ -355,7 +363,7 @@ def backfill(
     if dry_run:
         _plan(outside, scope, as_json=as_json)
     options = {"wait": wait, "allow_empty": allow_empty, "allow_large": allow_large}
-    with _reporting(outside, metrics_file) as report:
+    with _reporting(outside, metrics_file, push_metrics) as report:
         facts = _do(outside, "backfill", {**scope, **options}, "backfill")
         report(facts)
     good = not facts["held"] and not facts["left"] and not facts["until"]
@@ -363,8 +371,10 @@ def backfill(
 
 
 @contextlib.contextmanager
-def _reporting(outside: Outside, path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """While held, a backfill runs, and the file tells in the end how it went, if there is to be one."""
+def _reporting(
+    outside: Outside, path: Path | None, gateway: str | None
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """While held, a backfill runs; file and gateway are told in the end how it went, if there are to be any."""
 
     def standing() -> Figures:
         try:
@@ -372,11 +382,21 @@ def _reporting(outside: Outside, path: Path | None) -> Iterator[Callable[[Mappin
         except SyncdError:
             return {}  # there is no store yet, and the backfill itself says why
 
-    if path is None:
-        yield lambda facts: None
-        return
-    with textfile.reporting(path, outside.clock, version=VERSION, standing=standing) as report:
-        yield report
+    told = []
+    with contextlib.ExitStack() as held:
+        if path is not None:
+            file = textfile.reporting(path, outside.clock, version=VERSION, standing=standing)
+            told.append(held.enter_context(file))
+        if address := gateway or outside.environ.get("SYNCD_PUSH_METRICS"):
+            warn = partial(tell.sentence, outside.err(), good=False)
+            push = pushgateway.reporting(address, outside.clock, version=VERSION, standing=standing, warn=warn)
+            told.append(held.enter_context(push))
+        yield lambda facts: _each(told, facts)
+
+
+def _each(told: Sequence[Callable[[Mapping[str, Any]], None]], facts: Mapping[str, Any]) -> None:
+    for tell_ in told:
+        tell_(facts)
 
 
 def _scope(

@@ -179,11 +179,15 @@ SECTIONS: Mapping[str, tuple[Measure, ...]] = {
                  "connection", "result", words=(*WEBHOOKS, OTHER)),
         _gauge("webhook_last_arrival_timestamp_seconds", "When the last genuine webhook came (kept for 14 days); 0: "
                "none did", "connection"),
-        _gauge("webhook_expected", "1: what this connection needs to believe webhooks is configured", "connection"),
+        _gauge("webhook_expected", "1: what this connection needs to believe webhooks is there", "connection"),
+        _gauge("webhook_subscriptions_up", "1: all addresses that the pairs need were registered when last looked "
+               "for; absent where none is needed", "connection"),
+        _gauge("webhooks_silent", "1: changes are found, and no webhook has come for a day (or three times as long as "
+               "usual)", "connection"),
     ),
 }  # fmt: skip
 
-# What `syncd backfill --metrics-file` writes; beside these stand the gauges of `STANDING`.
+# What `syncd backfill` tells with `--metrics-file` or `--push-metrics`; beside these stand the gauges of `STANDING`.
 BACKFILL: tuple[Measure, ...] = (
     _gauge("backfill_last_run_timestamp_seconds", "When the last backfill ended, well or not"),
     _gauge("backfill_last_success_timestamp_seconds", "When a backfill last did all that there was; 0: never"),
@@ -214,7 +218,7 @@ def stop_word(reason: str) -> str:
 def reference() -> str:
     """The page of the documentation that lists all metrics, in Markdown."""
     parts = [_HEAD]
-    for title, measures in (*SECTIONS.items(), ("A single backfill (`--metrics-file`)", BACKFILL)):
+    for title, measures in (*SECTIONS.items(), ("A single backfill (`--metrics-file`, `--push-metrics`)", BACKFILL)):
         parts += [f"## {title}\n", "| metric | type | labels | what it says |", "|---|---|---|---|"]
         parts += [_row(each) for each in measures]
         parts.append("")

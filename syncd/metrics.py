@@ -4,9 +4,9 @@ prometheus-client is used here only. The registry comes in, so that two daemons 
 is counted as it happens; what stands in the store is set at each look (``show``).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -16,18 +16,20 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    pushadd_to_gateway,
 )
 from prometheus_client.parser import text_string_to_metric_families
 
 from syncd import measures
 from syncd.measures import OTHER, Measure, Shape
 
-__all__ = ["CONTENT_TYPE", "OTHER", "Figures", "Meter", "Metrics", "Unmeasured", "Values", "sample_in"]
+__all__ = ["CONTENT_TYPE", "OTHER", "Figures", "Meter", "Metrics", "Send", "Unmeasured", "Values", "sample_in"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 Values = Mapping[tuple[str, ...], float]  # labels' values, in their order -> value
 Figures = Mapping[str, Values]  # by metric
 Collector = Counter | Gauge | Histogram
+Send = Callable[[str, str, list[tuple[str, str]], bytes], None]  # method, address, headers, body
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no dashboard asks for
 
@@ -177,6 +179,15 @@ class Metrics:
     def render(self) -> bytes:
         """The body of ``/metrics``, of type ``CONTENT_TYPE``."""
         return generate_latest(self.registry)
+
+    def push(self, gateway: str, group: Mapping[str, str], send: Send) -> None:
+        """Add to a group of a Pushgateway (labels, ``job`` among them); other names in that group stay there."""
+
+        def handler(url: str, method: str, timeout: float | None, headers: Any, data: bytes) -> Callable[[], None]:
+            return lambda: send(method, url, headers, data)
+
+        rest = {label: value for label, value in group.items() if label != "job"}
+        pushadd_to_gateway(gateway, group["job"], self.registry, rest, handler=handler)
 
 
 def _collector(measure: Measure, registry: CollectorRegistry) -> Collector:

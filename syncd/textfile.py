@@ -31,21 +31,19 @@ def reporting(
         yield results.append
     finally:
         now = clock.now()
-        figures = {**standing(), **_of_run(results[-1] if results else None, before, began, now)}
-        _replace(path, rendered(figures, version))
+        run = of_run(results[-1] if results else None, began, now)
+        _replace(path, measured({**standing(), SUCCEEDED_AT: {(): before}, **run}, version).render())
 
 
-def _of_run(result: Result | None, before: float, began: float, now: float) -> Figures:
+def of_run(result: Result | None, began: float, now: float) -> Figures:
+    """A run's figures; without the time of a success where it is none."""
     is_whole = result is not None and not result["left"] and not result["until"]
-    alone = {
-        "last_run_timestamp_seconds": now,
-        "last_success_timestamp_seconds": now if is_whole else before,
-        "succeeded": float(is_whole),
-        "duration_seconds": now - began,
-    }
+    alone = {"last_run_timestamp_seconds": now, "succeeded": float(is_whole), "duration_seconds": now - began}
     figures: dict[str, dict[tuple[str, ...], float]] = {
         f"syncd_backfill_{name}": {(): value} for name, value in alone.items()
     }
+    if is_whole:
+        figures[SUCCEEDED_AT] = {(): now}
     if result is not None:
         figures["syncd_backfill_left"] = {(): result["left"]}
         figures["syncd_backfill_pages"] = {(name,): number for name, number in result["pages"].items()}
@@ -54,11 +52,11 @@ def _of_run(result: Result | None, before: float, began: float, now: float) -> F
     return figures
 
 
-def rendered(figures: Figures, version: str) -> bytes:
-    """These figures and nothing else, as Prometheus reads them."""
+def measured(figures: Figures, version: str) -> Metrics:
+    """These figures and nothing else."""
     metrics = Metrics(version=version, listed=[measures.ALL[name] for name in ("syncd_build_info", *figures)])
     metrics.show(figures)
-    return metrics.render()
+    return metrics
 
 
 def _succeeded_at(path: Path) -> float:
