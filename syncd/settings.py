@@ -199,8 +199,11 @@ class Store(Section):
     """Where syncd remembers what is linked with what."""
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] = SecretStr("sqlite:///syncd.db")
+    """A file (``sqlite:///syncd.db``, relative to where syncd runs) or ``postgresql://user:password@host/database``."""
     key: Annotated[Secret, AfterValidator(_key)] | None = None
+    """32 bytes in base64, under which people's data is sealed while it waits to be written."""
     key_file: Path | None = None
+    """The file that holds the key. Left out: beside the SQLite file, made at the first start."""
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -222,8 +225,11 @@ class Server(Section):
     """The port that syncd itself serves."""
 
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    """Address and port of the page, the metrics, the health checks and the webhooks."""
     public_url: str | None = None
+    """Where the systems reach that port from outside; webhook addresses begin with it."""
     page_token: Secret | None = None
+    """Who has it may see the page and the metrics; needed off loopback."""
     proxy_header: Annotated[str, AfterValidator(_header)] | None = None
     """Where a reverse proxy says who is signed in there."""
     proxies: Annotated[Strings, AfterValidator(_networks)] = ()
@@ -257,6 +263,7 @@ class Log(Section):
     """What is told while syncd runs."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is told."""
     form: Literal["auto", "human", "json"] = "auto"
     """``auto``: for people on a terminal, JSON elsewhere."""
 
@@ -265,7 +272,9 @@ class WordMap(Section):
     """Words of a system that differ from ``mappings/<system>.toml``: theirs to ours, and ours to theirs, best first."""
 
     read: dict[str, str] = Field(default_factory=dict)
+    """Their word to ours."""
     write: dict[str, Strings] = Field(default_factory=dict)
+    """Our word to theirs; of several the first that a job's pipeline has."""
 
 
 class Connection(Section):
@@ -275,31 +284,49 @@ class Connection(Section):
     __pydantic_extra__: dict[str, Annotated[SecretStr, BeforeValidator(_option)]]
 
     system: str
+    """Which system it is: see `docs/systems.md`."""
     base_url: str | None = None
+    """The account's address. Left out: the system's own."""
     token: Secret | None = None
+    """What the system knows us by."""
     member: str | None = None
+    """In whose name the system writes (an e-mail or an id), where it asks for that."""
     poll: Schedule = Every(300)
+    """How often to look for what changed."""
     sweep: Interval = Every(86400)
+    """How often to read every list whole, so that nothing missed stays missed."""
     overlap: Interval = Every(120)
     """How far each walk with a change filter begins before the last one's end."""
     timeout: Interval = Every(30)
     """How long one call may take."""
     enabled: bool = True
+    """``false`` leaves the connection alone, with all its pairs."""
     webhook_secret: Annotated[tuple[Secret, ...], BeforeValidator(_one_or_two)] = ()
+    """What webhooks are signed with; two while it is changed."""
     webhook_path_secret: Secret | None = None
+    """The last part of the webhook's address, for a system that does not sign."""
     tenant_id: str | None = None
+    """Ninjahire: the tenant that the token belongs to."""
     access_client_id: str | None = None
+    """Portal: the service token's id, in place of ``token``."""
     access_client_secret: Secret | None = None
+    """Portal: the service token's secret."""
     limits: Strings | None = None
     """None: the system's own."""
     allow_private: bool = False
+    """Whether the address may be a private one, or plain http."""
     region: Annotated[str, AfterValidator(_region)] | None = None
     """Whose phone numbers are meant where a number has no country code."""
     stages: WordMap = WordMap()
+    """Stages: words that this account has of its own."""
     statuses: WordMap = WordMap()
+    """Job statuses: words that this account has of its own."""
     fields: dict[Kind, dict[str, str]] = Field(default_factory=dict)
+    """Fields by kind: their name to ours."""
     words: dict[str, WordMap] = Field(default_factory=dict)
+    """Words of other fields, by the field's name."""
     defaults: dict[str, str] = Field(default_factory=dict)
+    """What to write where the system demands a field and the other side does not have it; never read back."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -339,6 +366,7 @@ class Only(Section):
     job: Strings = ()
     """Shortcodes, codes or ids."""
     department: Strings = ()
+    """Departments, by name."""
     sample: bool = False
     """Whether sample jobs are taken too."""
     confidential: bool = False
@@ -360,25 +388,40 @@ class Advance(Section):
     """A move that a screening's result causes."""
 
     score_min: float
+    """The least score for it."""
     move_to: str
+    """The stage to move to, in our words."""
 
 
 class Pair(Section):
     """Two connections kept in step."""
 
     left: str
+    """A connection; usually the system of record."""
     right: str
+    """Another connection."""
     jobs: Direction = Direction.OFF
+    """Which way jobs flow."""
     candidates: Direction = Direction.OFF
+    """Which way people flow."""
     applications: Direction = Direction.OFF
+    """Which way applications and their stages flow."""
     screenings: Direction = Direction.OFF
+    """Which way screening results flow."""
     conflicts: Literal["hold", "left", "right", "newest"] = "hold"
+    """Both ends changed and differ: ask a person, or let one end win."""
     owner: dict[str, Literal["left", "right"]] = Field(default_factory=dict)
+    """Fields for which one end always wins, as in ``{ stage = "left" }``."""
     only: Only = Only()
+    """What may be created at the other end."""
     screen_at: str | None = None
+    """The stage at which a person is sent to be screened; without it nobody is."""
     on_screening: tuple[Advance, ...] = ()
+    """Moves that a screening's score causes; none unless named."""
     max_credits_per_day: Annotated[int, Field(ge=0)] | None = None
+    """How much paid screening may cost a day."""
     publish: bool = False
+    """Whether jobs created there are published; otherwise they stay drafts until a person does it."""
 
     def direction(self, kind: Kind) -> Direction:
         """Which way the pair carries a kind."""
