@@ -11,13 +11,15 @@ Oddities, each with a test:
 * A move is answered with 202 and nothing: what it did is known from the next read.
 * After a create, values fill in by themselves within seconds (headline, location).
 * ``sourced: false`` makes Workable mail the person, so every create here says ``sourced: true``.
+* The list tells a résumé's name and time, the detail where it lies; that address is another at each read.
+* Why somebody is disqualified is one of the account's own reasons: options ``disqualify_reason``, ``withdraw_reason``.
 * Webhooks are signed with the API token itself and bear no time: whoever has one can forge the other.
 """
 
 import httpx
 
-from connectors.workable import hooks, wire
-from connectors.workable.api import PAGE, Workable
+from connectors.workable import hooks, papers, wire
+from connectors.workable.api import PAGE
 from connectors.workable.sandbox import WorkableSandbox
 from syncd.clock import Clock
 from syncd.connector import Account, Connector, Facts, Hooks, KindFacts, Plugin, Walk
@@ -46,7 +48,7 @@ FACTS = Facts(
             may_empty=frozenset({"phone", "headline", "address"}),
         ),
         Kind.APPLICATION: KindFacts(
-            lists=frozenset({"stage"}),
+            lists=frozenset({"stage", "hired_on", "resume"}),
             writes={"stage": "move"},
             creates=frozenset({"stage"}),
             demands=frozenset({"person.email", "person.name"}),
@@ -61,12 +63,16 @@ FACTS = Facts(
     words=(wire.DISQUALIFIED, wire.WITHDREW),
     page=PAGE,
     hooks=Hooks("token", tuple(hooks.TELLS), tells=hooks.TELLS),
+    attaches=papers.LIMITS,
+    remarks={"comment": None, "rating": "rating_scale"},
 )
 
 
 def connect(account: Account, client: httpx.AsyncClient, clock: Clock) -> Connector:
     """Join an account, a client and a clock."""
-    return Workable(account, client, clock, FACTS)
+    return papers.WorkableWithPapers(account, client, clock, FACTS)
 
 
-plugin = Plugin(facts=FACTS, connect=connect, needs=("base_url",), options=("member",), sandbox=WorkableSandbox)
+plugin = Plugin(
+    facts=FACTS, connect=connect, needs=("base_url",), options=("member", *papers.OPTIONS), sandbox=WorkableSandbox
+)

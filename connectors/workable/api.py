@@ -116,7 +116,7 @@ class Workable:
         _same(records[0].ref.id == ref.id)
         return records
 
-    async def _warm(self, records: Iterable[Record]) -> None:
+    async def _warm(self, records: tuple[Record, ...]) -> None:
         """Read along what a move of these will need; what fails here is told when the move asks again."""
         if self._account.member is None:
             return  # a connection that names no member moves nobody
@@ -312,8 +312,10 @@ class Workable:
         if not same_origin(self._root, url) or not httpx.URL(url).path.startswith(f"{httpx.URL(self._root).path}/"):
             raise Unavailable("a link of the list leads to another place than this account")
 
-    async def _ask(self, method: str, url: str, **request: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self._account.token}", "Accept": "application/json"}
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._account.token}", "Accept": "application/json", **(headers or {})}
         return await ask(self._client, method, url, explain=_explain, headers=headers, **request)
 
     def _row_url(self, id_: str) -> str:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.workable.sandbox_answers import BLANK, Refused, body_of
+from connectors.workable.sandbox_lists import RESUMES
 from connectors.workable.sandbox_rows import Json, PlayedMember, PlayedRow, hexed, millis
 from connectors.workable.sandbox_state import MEMBERS, Subscription
 from connectors.workable.sandbox_writes import WorkableWrites
@@ -100,7 +101,8 @@ class WorkableSandbox(Sandbox, WorkableWrites):
             ("POST", "/subscriptions", self._subscribe),
             ("DELETE", "/subscriptions/{id}", self._unsubscribe),
         ]
-        return [Route(f"/spi/v3{path}", handler, methods=[method]) for method, path, handler in table]
+        calls = [Route(f"/spi/v3{path}", handler, methods=[method]) for method, path, handler in table]
+        return [*calls, Route(f"{RESUMES}{{id}}/{{name}}", self._resume)]
 
     def exception_handlers(self) -> Mapping[Any, Callable[[Request, Exception], Response]]:
         """Each error is ``{"error": …}``, never ``message``."""
@@ -111,6 +113,10 @@ class WorkableSandbox(Sandbox, WorkableWrites):
             return self.answer(error.body, error.status)
         status = error.status_code if isinstance(error, HTTPException) else 500
         return self.answer({"error": "Not found"}, 404 if status == 405 else status)
+
+    def is_open(self, request: Request) -> bool:
+        """An address of a résumé is signed itself; in truth it is another host's."""
+        return request.url.path.startswith(RESUMES)
 
     def refuse_token(self, request: Request) -> Response:
         """The oddly nested 401 of the live API."""

@@ -1,9 +1,10 @@
-"""The played Workable's reads: lists in pages along ``since_id``, details, timelines."""
+"""The played Workable's reads: lists in pages along ``since_id``, details, timelines, résumés."""
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,9 @@ from connectors.workable.sandbox_answers import Answers, Refused, number_in, tim
 from connectors.workable.sandbox_rows import REASONS, Json, PlayedJob, PlayedMember, PlayedRow, hexed, number_of
 from connectors.workable.sandbox_state import WorkableState
 
+EXPIRES_S = 60_000  # recorded
+RESUMES = "/resumes/"
+SIGNED = "&X-Amz-Signature="
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 FILTERS = ("email", "shortcode", "stage", "state", "created_after", "updated_after", "status")
@@ -177,7 +181,29 @@ class WorkableLists(Answers, WorkableState):
         return self.order if job is None or self.ignores_filters else job.rows
 
     async def _candidate(self, request: Request) -> Response:
-        return self.answer({"candidate": self.asked_row(request).detail(self.subdomain)})
+        return self.answer({"candidate": self.told(request, self.asked_row(request))})
+
+    def told(self, request: Request, row: PlayedRow) -> Json:
+        """The detail, with an address for the résumé that is this reader's own and serves for hours."""
+        link = None
+        if row.resume is not None:
+            query = urlencode({"X-Amz-Expires": EXPIRES_S, "X-Amz-Date": int(self.clock.now()), "n": self.number()})
+            path = f"{RESUMES}{hexed(row.number)}/{quote(row.resume.name)}?{query}"
+            signature = _signature(hexed(row.number), query)
+            link = f"{request.url.scheme}://{request.url.netloc}{path}{SIGNED}{signature}"
+        return row.detail(self.subdomain, link)
+
+    async def _resume(self, request: Request) -> Response:
+        """The store of files: it refuses a token, a changed address, and one that has expired."""
+        query, _, signature = request.url.query.partition(SIGNED)
+        is_signed = signature == _signature(request.path_params["id"], query)
+        until = int(request.query_params.get("X-Amz-Date", "0")) + EXPIRES_S if is_signed else 0
+        if "authorization" in request.headers or self.clock.now() > until:
+            return Response(b"<Error><Code>AccessDenied</Code></Error>", 403, media_type="application/xml")
+        row = self.asked_row(request)
+        if row.resume is None:
+            raise Refused(404, "Not found")
+        return Response(row.resume.content, media_type="application/octet-stream")
 
     def asked_row(self, request: Request) -> PlayedRow:
         """The row of the path; raises a 404."""
@@ -214,3 +240,7 @@ class WorkableLists(Answers, WorkableState):
             lambda pair: True,
             lambda pair: pair[1].of_job(pair[0]),
         )
+
+
+def _signature(id_: str, query: str) -> str:
+    return hashlib.blake2b(f"{id_}?{query}".encode(), key=b"the store of files", digest_size=16).hexdigest()

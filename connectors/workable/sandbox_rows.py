@@ -291,6 +291,20 @@ class Activity:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PlayedFile:
+    """A résumé."""
+
+    name: str
+    content: bytes
+    at: float
+
+    def about(self) -> Json:
+        """The résumé as the list tells it."""
+        at, kind = seconds(self.at), self.name.rpartition(".")[2]
+        return {"filename": self.name, "filetype": kind, "created_at": at, "updated_at": at}
+
+
 @dataclass(slots=True, eq=False)
 class PlayedRow:
     """One person on one job."""
@@ -327,6 +341,7 @@ class PlayedRow:
     tags: list[str] = field(default_factory=list)
     social: list[Json] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)
+    resume: PlayedFile | None = None
 
     @property
     def name(self) -> str | None:
@@ -371,10 +386,10 @@ class PlayedRow:
         """The reduced row of the list: it does not tell ``withdrew`` or ``location``."""
         told = self._top(subdomain)
         told["created_at"], told["updated_at"] = seconds(self.created_at), seconds(self.updated_at)
-        return told
+        return told if self.resume is None else {**told, "resume_metadata": self.resume.about()}
 
-    def detail(self, subdomain: str) -> Json:
-        """The candidate as the detail tells it, bare."""
+    def detail(self, subdomain: str, resume_url: str | None = None) -> Json:
+        """The candidate as the detail tells it, bare; ``resume_url`` is made anew for each reader."""
         told = self._top(subdomain)
         later = {key: told.pop(key) for key in list(told)[list(told).index("disqualified") + 1 :]}
         source = {key: later.pop(key) for key in ("domain", "outlet", "common_source", "common_source_category")}
@@ -396,7 +411,7 @@ class PlayedRow:
             "experience_entries": self.experience,
             "skills": [{"name": skill} for skill in self.skills],
             "answers": [],
-            "resume_url": None,
+            "resume_url": resume_url,
             **({"social_profiles": self.social} if self.social else {}),
             "tags": self.tags,
             "location": self.location,

@@ -3,6 +3,7 @@
 Each change is noted with who made it; events that the real system sends as webhooks are announced here.
 """
 
+import hashlib
 import heapq
 import random
 from bisect import bisect_left
@@ -16,6 +17,7 @@ from connectors.workable.sandbox_rows import (
     PLACES,
     Activity,
     Json,
+    PlayedFile,
     PlayedJob,
     PlayedMember,
     PlayedRow,
@@ -106,10 +108,19 @@ class WorkableState:
         self.note("human", "create", "job", shortcode, after=job.plain())
         return shortcode
 
-    def apply(self, job_id: str, *, created_at: float | None = None, stage: str | None = None, **person: Any) -> str:
+    def apply(
+        self,
+        job_id: str,
+        *,
+        created_at: float | None = None,
+        stage: str | None = None,
+        resume: bytes | None = None,
+        **person: Any,
+    ) -> str:
         """A person applies (name or firstname and lastname, email, phone, …, city, region, country); the row's id.
 
         ``stage`` puts the row elsewhere than in Applied. Who is on the job already is treated as Workable does.
+        ``resume`` is the content of a PDF.
         """
         self.settle()
         job, fields = self.shortcodes[job_id], named(person)
@@ -119,6 +130,8 @@ class WorkableState:
         row = self.add_row("human", job, job.first_of("applied"), fields, sourced=False, at=created_at, **source)
         if stage is not None:
             self._put(row, stage)
+        if resume is not None:
+            self.keep_resume(row, "human", PlayedFile("cv.pdf", resume, row.created_at))
         return hexed(row.number)
 
     def _put(self, row: PlayedRow, word: str) -> None:
@@ -182,6 +195,17 @@ class WorkableState:
         """Write a comment: the row's ``updated_at`` moves, nothing else does."""
         self.settle()
         self.remark(self._found(application_id), "human", "comment", body=body)
+
+    def put_resume(self, application_id: str, content: bytes, name: str = "cv.pdf") -> None:
+        """Somebody uploads a résumé, in place of the one that is there."""
+        self.settle()
+        row = self._found(application_id)
+        self.keep_resume(row, "human", PlayedFile(name, content, self.clock.now()))
+
+    def resume_of(self, application_id: str) -> bytes | None:
+        """The content of a row's résumé."""
+        row = self._found(application_id)
+        return row.resume.content if row.resume else None
 
     def delete(self, application_id: str) -> None:
         """Delete a row."""
@@ -287,7 +311,7 @@ class WorkableState:
             about = {"sourced": row.sourced, "outlet": row.outlet, "common_source": row.common_source}
             self.drop(row, by)
         new = self.add_row(by, job, stage, fields, at=None if keep else row.created_at, **about)
-        new.updated_at = self.clock.now()
+        new.updated_at, new.resume = self.clock.now(), row.resume
         return new
 
     def change(self, row: PlayedRow, by: str, fields: Mapping[str, Any]) -> None:
@@ -341,8 +365,14 @@ class WorkableState:
         line = Activity(self._line(), action, self.clock.now(), **about)
         row.activities.append(line)
         row.updated_at = self.clock.now()
-        self.note(by, action, "application", hexed(row.number))
+        self.note(by, action, "application", hexed(row.number), after={"body": about.get("body")})
         return line
+
+    def keep_resume(self, row: PlayedRow, by: str, file: PlayedFile) -> None:
+        """A row has one résumé: a new one takes the place of the old one."""
+        row.resume, row.updated_at = file, self.clock.now()
+        digest = hashlib.blake2b(file.content, digest_size=16).hexdigest()
+        self.note(by, "attach", "application", hexed(row.number), after={"name": file.name, "digest": digest})
 
     # what Workable does by itself
 

@@ -1,5 +1,6 @@
 """The played Workable's writes: creates, patches and the actions that need a member."""
 
+import base64
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from connectors.workable.sandbox_rows import (
     SOCIAL,
     TEXTS,
     Json,
+    PlayedFile,
     PlayedJob,
     PlayedMember,
     PlayedRow,
@@ -22,6 +24,9 @@ from connectors.workable.sandbox_rows import (
 )
 from connectors.workable.sandbox_state import named
 
+RESUME_TYPES = (".pdf", ".doc", ".docx", ".odt", ".rtf")
+RESUME_BYTES = 5 * 1024 * 1024
+SCALES = {"thumbs": 3, "stars": 5, "numbers": 10}  # grades from 0
 ENTRIES = {"education_entries": "school", "experience_entries": "title"}  # and what each entry must have
 
 
@@ -94,9 +99,28 @@ class WorkableWrites(WorkableLists):
         row, body = self._row_to_write(request), await body_of(request)
         person = body.get("candidate", body)
         fields = self._judged(person, row.job, row)
+        resume = self._judged_resume(person)
         self.change(row, "api", fields)
         self._enter_lists(row, person)
-        return self.answer({"candidate": row.detail(self.subdomain)})
+        if resume is not None:
+            self.keep_resume(row, "api", resume)
+        return self.answer({"candidate": self.told(request, row)})
+
+    def _judged_resume(self, person: Json) -> PlayedFile | None:
+        """A résumé in base64; raises what Workable answers to a bad one."""
+        sent = person.get("resume")
+        if sent is None:
+            return None
+        name = sent.get("name") if isinstance(sent, dict) else None
+        if not isinstance(name, str) or not name.lower().endswith(RESUME_TYPES):
+            raise invalid("resume", "is invalid")
+        try:
+            content = base64.b64decode(sent.get("data"), validate=True)
+        except (TypeError, ValueError):
+            raise invalid("resume", "is invalid") from None
+        if not 0 < len(content) <= RESUME_BYTES:
+            raise invalid("resume", "is too long")
+        return PlayedFile(name, content, self.clock.now())
 
     # actions
 
@@ -165,6 +189,8 @@ class WorkableWrites(WorkableLists):
     async def _rate(self, request: Request) -> Response:
         row, body, member = await self._acting(request)
         rating = {"score": body.get("score"), "scale": body.get("scale"), "grade": body.get("grade")}
+        if body.get("scale") is not None and body.get("grade") not in range(SCALES.get(body["scale"], 0)):
+            raise invalid("grade", "is invalid")
         self.remark(row, "api", "rating", member=member, body=body.get("comment"), rating=rating)
         return self.nothing(201)
 

@@ -51,6 +51,15 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why people are disqualified; ``withdrew``: because they left by themselves."""
+
+    id: str
+    description: str
+    withdrew: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of a pipeline: rows tell its name, moves want its slug."""
 
@@ -184,7 +193,7 @@ def candidate(row: Row) -> tuple[Record, ...]:
         return (person,)
     application = Record(
         Ref(Kind.APPLICATION, id_),
-        stage_field(row),
+        {**stage_field(row), **hired_field(row), **resume_field(row)},
         parents={Kind.JOB: shortcode, Kind.CANDIDATE: id_},
         version=version,
         created_at=created_at,
@@ -216,6 +225,34 @@ def stage_field(row: Row) -> dict[str, Value]:
     return {"stage": name} if name else {}
 
 
+def hired_field(row: Row) -> dict[str, Value]:
+    """The day on which somebody was hired (UTC): placements are dated by the day elsewhere."""
+    if "hired_at" not in row:
+        return {}
+    at = _text(row["hired_at"])
+    return {"hired_on": at[:10] if at and moment(at) is not None else None}
+
+
+def resume_field(row: Row) -> dict[str, Value]:
+    """What changes with the résumé: its name and time. A detail tells only whether there is one."""
+    if about := resume_of(row):
+        return {"resume": " ".join(about)}
+    return {"resume": None} if resume_url(row) is None else {}
+
+
+def resume_of(row: Row) -> tuple[str, str] | None:
+    """The time and name of a row's résumé, as the list tells them."""
+    about = row.get("resume_metadata")
+    if not isinstance(about, dict):
+        return None
+    return _text(about.get("updated_at")) or "", _text(about.get("filename")) or ""
+
+
+def resume_url(row: Row) -> str | None:
+    """Where a row's résumé may be fetched for some hours; the detail alone tells."""
+    return _text(row.get("resume_url"))
+
+
 def shortcode_of(row: Row) -> str | None:
     """The job that a row belongs to; None for people in the talent pool alone."""
     of_job = row.get("job")
@@ -229,6 +266,11 @@ def stages(body: Any) -> tuple[Stage, ...]:
     """Read a pipeline in the order of its positions (they start at 0 or 1)."""
     rows = sorted(body["stages"], key=lambda row: row.get("position") or 0)
     return tuple(Stage(_id(row["name"]), _id(row["slug"])) for row in rows)
+
+
+def reasons(body: Any) -> tuple[Reason, ...]:
+    """Read the disqualification reasons: a bare array."""
+    return tuple(Reason(_id(row["id"]), str(row["description"]), row.get("candidate_withdrew") is True) for row in body)
 
 
 def slug_of(pipeline: Iterable[Stage], name: str) -> str | None:

@@ -65,7 +65,7 @@ def test_an_application_born_found_moved_rejected_and_reopened_replays():
             await s.clock.sleep_until(s.clock.now() + 10)  # the sandbox keeps its limit of ten calls in ten seconds
             record = (await s.connector.get(application.ref))[0]
             assert await s.connector.update(record, {"stage": word}) is None
-            assert (await s.connector.get(application.ref))[0].fields == {"stage": told}
+            assert (await s.connector.get(application.ref))[0].fields["stage"] == told
 
     replay("application.yaml", scene)
 

@@ -204,9 +204,9 @@ def test_only_a_get_tells_which_flag_lies_over_the_stage():
         rejected = s.sandbox.apply(s.job, **ADA, stage="!disqualified")
         withdrawn = s.sandbox.apply(s.job, name="Bea Test", email="bea@example.com", stage="!withdrew")
         listed = await s.told("candidates")
-        assert listed[application(rejected)].fields == listed[application(withdrawn)].fields == {}
-        assert (await s.connector.get(application(rejected)))[0].fields == {"stage": "!disqualified"}
-        assert (await s.connector.get(application(withdrawn)))[0].fields == {"stage": "!withdrew"}
+        assert "stage" not in {*listed[application(rejected)].fields, *listed[application(withdrawn)].fields}
+        assert (await s.connector.get(application(rejected)))[0].fields["stage"] == "!disqualified"
+        assert (await s.connector.get(application(withdrawn)))[0].fields["stage"] == "!withdrew"
 
     play(scene)
 
@@ -280,7 +280,7 @@ def test_a_read_is_told_though_what_is_read_along_fails():
     async def scene(s):
         row = s.sandbox.apply(s.job, **ADA)
         s.wire.instead = on("GET", "/members", told({"error": "Forbidden"}, 403))
-        assert (await s.connector.get(application(row)))[0].fields == {"stage": "Applied"}
+        assert (await s.connector.get(application(row)))[0].fields["stage"] == "Applied"
 
     play(scene)
 
@@ -430,9 +430,9 @@ def test_a_move_that_takes_a_while_is_told_by_a_later_read():
     async def scene(s):
         row = s.sandbox.apply(s.job, **ADA)
         assert await s.move(row, "Offer") is None
-        assert (await s.connector.get(application(row)))[0].fields == {"stage": "Applied"}
+        assert (await s.connector.get(application(row)))[0].fields["stage"] == "Applied"
         await s.clock.sleep_until(START + 3)
-        assert (await s.connector.get(application(row)))[0].fields == {"stage": "Offer"}
+        assert (await s.connector.get(application(row)))[0].fields["stage"] == "Offer"
 
     play(scene, move_lag_s=3.0)
 
@@ -543,7 +543,7 @@ def test_a_create_puts_the_person_in_the_right_stage_and_mails_nobody():
     async def scene(s):
         born = await s.connector.create(s.draft("Interview"), "key")
         assert [record.ref.kind for record in born] == [Kind.APPLICATION, Kind.CANDIDATE]
-        assert born[0].fields == {"stage": "Interview"}
+        assert born[0].fields["stage"] == "Interview"
         assert born[0].parents == {Kind.JOB: s.job, Kind.CANDIDATE: born[0].ref.id}
         assert "mail" not in {effect.action for effect in s.sandbox.effects}
 
@@ -554,7 +554,7 @@ def test_a_create_without_a_stage_is_sourced():
     async def scene(s):
         draft = Draft(Kind.APPLICATION, {}, {Kind.JOB: Parent(s.job)}, person=ADA)
         born = await s.connector.create(draft, "key")
-        assert born[0].fields == {"stage": "Sourced"}
+        assert born[0].fields["stage"] == "Sourced"
 
     play(scene)
 
@@ -562,7 +562,7 @@ def test_a_create_without_a_stage_is_sourced():
 def test_a_rejected_person_is_created_disqualified_and_a_withdrawn_one_not_at_all():
     async def scene(s):
         born = await s.connector.create(s.draft("!disqualified"), "key")
-        assert born[0].fields == {"stage": "!disqualified"}
+        assert born[0].fields["stage"] == "!disqualified"
         with pytest.raises(Rejected, match="by hand"):
             await s.connector.create(s.draft("!withdrew", email="bea@example.com"), "key")
         assert len(s.sandbox.rows) == 1

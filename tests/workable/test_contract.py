@@ -11,20 +11,27 @@ from connectors.workable import plugin
 from connectors.workable.sandbox import WorkableSandbox
 from syncd.clock import SteppedClock
 from syncd.connector import Account, Delivery
+from syncd.contract import Edit, PapersContract, World
 from syncd.model import Draft, Kind, Parent, Ref
-from syncd.contract import ConnectorContract, Edit, World
 
 TOKEN = "a-token-of-the-tests"
+OPTIONS = {"rating_scale": "stars"}
+ACCOUNT = Account("acme", "https://acme.workable.com", TOKEN, member="ops@acme.example", options=OPTIONS)
 
 
-class TestContract(ConnectorContract):
+class TestContract(PapersContract):
+    rows_alone = frozenset({"resume"})
     unknown_ids: ClassVar[dict[Kind, str]] = {Kind.JOB: "NOSUCHJOB1", Kind.CANDIDATE: "3fffffff"}
 
     def world(self):
         clock = SteppedClock(1_790_000_000.0, frozen=True)
         sandbox = WorkableSandbox(clock=clock, rng=random.Random(3), tokens=(TOKEN,), limits=())
         sandbox.fill(jobs=3, people=140)
-        return World(sandbox, plugin, Account("acme", "https://acme.workable.com", TOKEN, member="ops@acme.example"))
+        sandbox.put_resume(max(sandbox.snapshot()["application"]), b"%PDF-1.4 made up", "Résumé of mine.pdf")
+        return World(sandbox, plugin, ACCOUNT)
+
+    def with_resume(self, world):
+        return Ref(Kind.APPLICATION, max(world.sandbox.snapshot()["application"]))
 
     def drafts(self, world):
         job = next(iter(world.sandbox.snapshot()["job"]))

