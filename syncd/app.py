@@ -33,10 +33,11 @@ from syncd.owner import AdvisoryLock, FileLock, Nobodys, Ownership
 from syncd.plan import Emptied, Guard
 from syncd.reconcile import End
 from syncd.sealing import Sealer, key_from_file, parse_key
-from syncd.settings import Config, Every, account, revealed
+from syncd.settings import Config, Direction, Every, account, revealed
 from syncd.settings import Connection as ConnectionSettings
 from syncd.setup import Connection, Pair, World, stamp_of
 from syncd.store import Store, open_engine, upsert
+from syncd.webhooks import Hearing
 
 GROUP = "syncd.connectors"
 VERSION = "0.1.0"
@@ -222,6 +223,7 @@ class App:
     engine: Engine
     gates: Mapping[str, Gate]
     clients: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)
+    hearing: Hearing = field(default_factory=Hearing)
 
     async def close(self) -> None:
         """Close the connections to the systems and the database."""

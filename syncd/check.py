@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import httpx
 
-from syncd import backfill, crosscheck
+from syncd import backfill, crosscheck, subscriptions
 from syncd.app import App
 from syncd.connector import Pipelines, served_at
 from syncd.cycle import Lane
@@ -40,6 +40,7 @@ async def check(app: App, *, counts: bool, progress: backfill.Progress) -> Facts
 
     ``counts``: also read all lists and count what would be held; left out where a connection has a problem.
     """
+    app.hearing.secrets = await app.store.run(subscriptions.secrets_of, app.world, app.store.clock.now())
     connections = []
     for name, lane in app.engine.lanes.items():
         progress({"action": "check", "connection": name})
@@ -74,12 +75,14 @@ async def _connection(app: App, lane: Lane) -> Facts:
             proven.append("stages")
         except SyncdError as error:
             problems.append(f"connections.{lane.connection.name}: {error}")
+    hooks = _webhooks(app, lane.connection)
+    hooks["subscriptions"] = None if problems else await subscriptions.told(app, "list", lane.connection.name)
     problems += [_sentence(lane.connection.name, each) for each in unmapped]
     system = lane.connection.facts.system
     ahead_s = min(ahead, key=abs, default=None)
     proven += ["clock"] if ahead_s is not None and abs(ahead_s) <= CLOCKS_APART_S else []
     return {"name": lane.connection.name, "system": system, "proven": proven, "problems": problems,
-            "unmapped": unmapped, "clock_ahead_s": ahead_s, "webhooks": _webhooks(app, lane.connection)}  # fmt: skip
+            "unmapped": unmapped, "clock_ahead_s": ahead_s, "webhooks": hooks}  # fmt: skip
 
 
 def _is_written(app: App, name: str) -> bool:
@@ -158,11 +161,13 @@ def _clock_warnings(connections: list[Facts]) -> Iterator[str]:
 def _webhooks(app: App, connection: Connection) -> Facts:
     """What is configured: ``signed_with`` (None: the system sends none), ``heard`` (some are believed), ``urls``.
 
-    ``urls`` are to be entered at the system; there are none before ``server.public_url`` is set. Where the address
-    itself is the proof, its secret part is named and not shown.
+    ``urls`` are to be entered at the system, where syncd does not register them itself (``registers``); there are none
+    before ``server.public_url`` is set. Where the address itself is the proof, its secret part is named and not shown.
     """
     hooks, settings = connection.facts.hooks, app.config.connections[connection.name]
-    has_secret, has_path_secret = bool(settings.webhook_secret), settings.webhook_path_secret is not None
+    has_path_secret = settings.webhook_path_secret is not None
+    has_secret = bool(settings.webhook_secret or app.hearing.secrets.get(connection.name))
+    registers = subscriptions.need_of(app, connection.name).why_not is None
     is_judged = hooks is not None and (hooks.key == "token" or has_secret)
     is_heard = hooks is not None and (is_judged or has_path_secret)
     ends = [f"/{event}" for event in hooks.events] or [""] if hooks is not None else []
@@ -174,8 +179,9 @@ def _webhooks(app: App, connection: Connection) -> Facts:
         "path_secret": has_path_secret,
         "judged": is_judged,
         "heard": is_heard,
+        "registers": registers,
         "urls": [f"{public.rstrip('/')}/webhooks/{connection.name}{end}" for end in ends]
-        if public and is_heard
+        if public and is_heard and not registers
         else [],
     }
 

@@ -114,6 +114,15 @@ links_app = typer.Typer(
 )
 app.add_typer(links_app, name="links")
 
+webhooks_app = typer.Typer(
+    help="The webhook addresses that the pairs need, registered at the systems.",
+    short_help="Register webhook addresses, or withdraw them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(webhooks_app, name="webhooks")
+
 Json = Annotated[
     bool, typer.Option("--json", help="Answer with JSON for programs. Times are seconds since 1970 (UTC).")
 ]
@@ -480,6 +489,33 @@ def resume(
     """Start again what `pause`, a refused token or a guard has stopped."""
     arguments = {"name": name, "allow_empty": allow_empty, "allow_large": allow_large}
     _told(ctx.obj, _do(ctx.obj, "resume", arguments, "resuming"), as_json=as_json)
+
+
+Only = Annotated[str | None, typer.Option("--connection", help="Only this connection.", metavar="NAME")]
+
+
+@webhooks_app.command("list", short_help="How they stand; nothing is changed.")
+def webhooks_list(ctx: typer.Context, *, connection: Only = None, as_json: Json = False) -> None:
+    """Read the systems' lists and tell which addresses are there and which are missing. Changes nothing."""
+    _webhooks(ctx.obj, "list", connection, as_json=as_json)
+
+
+@webhooks_app.command("register", short_help="Register what is missing, mend what is wrong.")
+def webhooks_register(ctx: typer.Context, *, connection: Only = None, as_json: Json = False) -> None:
+    """Register what is missing, mend what is wrong, withdraw what nobody needs. The daemon does so by itself."""
+    _webhooks(ctx.obj, "register", connection, as_json=as_json)
+
+
+@webhooks_app.command("remove", short_help="Withdraw all that are ours.")
+def webhooks_remove(ctx: typer.Context, *, connection: Only = None, as_json: Json = False) -> None:
+    """Withdraw all that are ours. The daemon leaves it so until `register`; addresses of others are never touched."""
+    _webhooks(ctx.obj, "remove", connection, as_json=as_json)
+
+
+def _webhooks(outside: Outside, act: str, connection: str | None, *, as_json: bool) -> None:
+    facts = _do(outside, "webhooks", {"act": act, "connection": connection}, "asking the systems")
+    good = tell.webhooks_are_good(facts)
+    _answer(outside, facts, lambda console: tell.webhooks(console, facts), as_json=as_json, good=good)
 
 
 # --- looking --------------------------------------------------------------------------------------------------------

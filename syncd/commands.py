@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import backfill, decide, schema
+from syncd import backfill, decide, schema, subscriptions
 from syncd.app import App
 from syncd.check import check
 from syncd.errors import SyncdError
@@ -136,6 +136,11 @@ async def _cut_link(app: App, arguments: Told, progress: Progress) -> dict[str, 
     return {"told": await app.engine.do(decide.cut_link, int(arguments["link"]))}
 
 
+async def _webhooks(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    only = arguments.get("connection")
+    return await subscriptions.webhooks(app, str(arguments["act"]), None if only is None else str(only))
+
+
 _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]]]] = {
     "check": _check,
     "plan": _plan,
@@ -146,4 +151,5 @@ _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]
     "walk": _walk,
     "links add": _add_link,
     "links cut": _cut_link,
+    "webhooks": _webhooks,
 }

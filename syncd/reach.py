@@ -86,8 +86,6 @@ class ReachMetrics(Metrics):
     async def begin(self, app: App) -> None:
         """Let every series be there, with what was known of these connections."""
         self.expect(*figures.expected(app.world))
-        heard: Values = {(name,): _hears(app, name) for name in app.world.connections}
-        self.show({"syncd_webhook_expected": heard})
         rows = await app.store.run(_connections)
         self._reach = {name: row for name, row in rows.items() if name in app.world.connections}
         self._kept_rows = {}
@@ -121,6 +119,7 @@ class ReachMetrics(Metrics):
         standing = await app.store.run(figures.standing, app.world, self._clock.now())
         self.show(standing)
         self.show(self._reached(app, standing))
+        self.show(_heard(app))
         return self.render()
 
     def _reached(self, app: App, standing: Figures) -> Figures:
@@ -163,12 +162,22 @@ class ReachMetrics(Metrics):
             self._let_in(name)
 
 
+def _heard(app: App) -> Figures:
+    """Where webhooks can be believed, where their addresses are registered, and where none come though they should."""
+    names, hearing = app.world.connections, app.hearing
+    return {
+        "syncd_webhook_expected": {(name,): _hears(app, name) for name in names},
+        "syncd_webhook_subscriptions_up": {(name,): float(is_up) for name, is_up in hearing.is_up.items()},
+        "syncd_webhooks_silent": {(name,): float(name in hearing.silent) for name in names},
+    }
+
+
 def _hears(app: App, name: str) -> float:
     settings = app.config.connections[name]
     return float(
         hears(
             app.world.connections[name],
-            has_secret=bool(settings.webhook_secret),
+            has_secret=bool(settings.webhook_secret or app.hearing.secrets.get(name)),
             has_path_secret=settings.webhook_path_secret is not None,
         )
     )

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from syncd import crosscheck, page, push, schedule, schema, webhooks
+from syncd import crosscheck, page, push, schedule, schema, subscriptions, webhooks
 from syncd.app import App, Network, build, open_store, ownership_of, sealer_of, store_url
 from syncd.clock import Clock
 from syncd.connector import Plugin
@@ -151,6 +151,7 @@ class Daemon:
         self.clock = app.store.clock
         self.down: set[str] = set()
         self._metrics = metrics
+        self._subscriptions = subscriptions.Watch(app)
         self._lock = lock
         self._stopping = stopping
         self._run_command = run_command
@@ -166,7 +167,8 @@ class Daemon:
         """From the first look to the stop; the exit code."""
         config = self.app.config
         secrets = {name: revealed(each.webhook_path_secret) for name, each in config.connections.items()}
-        receiver = webhooks.Receiver(self.engine, webhooks.ears_of(self.engine, secrets), self._metrics)
+        ears = webhooks.ears_of(self.engine, secrets)
+        receiver = webhooks.Receiver(self.engine, ears, self._metrics, self.app.hearing)
         await self._prepare()
         listener = listening(config.server)
         site = build_app(
@@ -188,7 +190,8 @@ class Daemon:
         pages = await self.app.store.run(schedule.last_pages)
         pace = schedule.next_poll(self.app.world, self._polls, pages)
         self.engine.next_poll = pace
-        self.engine.listeners += [pace.listen, self._metrics.listen, self._listen]
+        await self._subscriptions.begin()
+        self.engine.listeners += [pace.listen, self._metrics.listen, self._subscriptions.listen, self._listen]
         await self._metrics.begin(self.app)
 
     @contextlib.asynccontextmanager
@@ -202,6 +205,7 @@ class Daemon:
     async def _run(self, desk: Desk | None) -> None:
         tasks = [asyncio.ensure_future(self._kept_up("watch", self._watch))]
         tasks += [asyncio.ensure_future(self._kept_up("probe", partial(self._metrics.probe, self.app)))]
+        tasks += [asyncio.ensure_future(self._kept_up("subscriptions", self._subscriptions.run))]
         tasks += [asyncio.ensure_future(self._kept_up("desk", desk.attend))] if desk else []
         self._begin_work()
         try:

@@ -429,13 +429,53 @@ def _webhooks(each: Facts) -> str:
     hooks, system, place = each["webhooks"], each["system"], f"connections.{each['name']}"
     if hooks["signed_with"] is None:
         return f"webhooks: {system} sends none; its lists alone tell what changed"
-    if not hooks["heard"]:
+    if not hooks["heard"] and not hooks["registers"]:
         return f"webhooks: none is believed until {place}.webhook_secret holds the secret that {system} signs with"
-    proof = {"token": "the API token", "secret": "the configured secret"}[hooks["signed_with"]]
-    known = f"proven by {proof}" if hooks["judged"] else "not signed, so their address is the secret"
+    proof = {"token": "the API token", "secret": "a secret that both sides know"}[hooks["signed_with"]]
+    known = (
+        f"proven by {proof}" if hooks["judged"] or hooks["registers"] else "not signed, so their address is the secret"
+    )
+    if (subscribed := hooks["subscriptions"]) and not subscribed["why_not"]:
+        missing = "" if webhooks_are_good({"connections": [subscribed]}) else "; `syncd webhooks list` tells more"
+        return f"webhooks: {known}; of their addresses {_stands(subscribed)}{missing}"
     if not hooks["urls"]:
         return f"webhooks: {known}; none can come before server.public_url is set"
     return f"webhooks: {known}; enter at {system}:"
+
+
+def webhooks_are_good(facts: Facts) -> bool:
+    """Whether what is needed is registered, or was removed as asked."""
+    told = facts["connections"]
+    states = {subscription["state"] for each in told for subscription in each["subscriptions"] if not each["removed"]}
+    return states <= {_REGISTERED} and not any(each["problems"] or each["stale"] for each in told)
+
+
+_REGISTERED = "registered"
+
+
+def webhooks(console: Console, facts: Facts) -> None:
+    """Tell how each connection's webhook addresses stand."""
+    for each in facts["connections"]:
+        _line(console, f"{each['name']} ({each['system']}): {_stands(each)}", BAD if each["problems"] else GOOD)
+        for subscription in each["subscriptions"]:
+            fine = subscription["state"] == _REGISTERED
+            _line(console, f"{subscription['state']}: {', '.join(subscription['events'])}", "" if fine else BAD, 3)
+            console.print(Text(f"      {plain(subscription['url'])}"), soft_wrap=True)
+        for what in ("withdrawn", "stale"):
+            for url in each[what]:
+                _line(console, "withdrawn" if what == "withdrawn" else "of ours, and not needed any more", DIM, 3)
+                console.print(Text(f"      {plain(url)}"), soft_wrap=True)
+        for problem in each["problems"]:
+            _line(console, problem, BAD, 3)
+
+
+def _stands(each: Facts) -> str:
+    if each["removed"]:
+        return "withdrawn by hand; `syncd webhooks register` brings its webhooks back"
+    if each["why_not"]:
+        return str(each["why_not"])
+    count = sum(1 for subscription in each["subscriptions"] if subscription["state"] == _REGISTERED)
+    return f"{count} of {len(each['subscriptions'])} needed are registered"
 
 
 def sentence(console: Console, text: str, *, good: bool = True) -> None:

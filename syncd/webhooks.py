@@ -9,7 +9,7 @@ Top 10 (2023, API4) asks for: of the body, of the headers, and of the time that 
 import asyncio
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 import structlog
@@ -67,6 +67,21 @@ class Ear:
         return None if notice is None else Heard(notice)
 
 
+@dataclass
+class Hearing:
+    """What this process knows of the subscriptions, by connection; the truth stands in the store and in the systems.
+
+    ``secrets`` were agreed on when addresses were registered, the old ones of a change among them for a while.
+    ``is_up`` has the connections that need subscriptions: True, all were there when last looked for. ``silent`` are
+    those of which changes are found and nothing is heard. ``turn`` is held by whoever looks or registers.
+    """
+
+    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    is_up: dict[str, bool] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 def ears_of(engine: Engine, path_secrets: Mapping[str, str | None]) -> dict[str, Ear]:
     """The ears of all connections that are enabled; ``path_secrets`` by connection."""
     return {
@@ -78,10 +93,13 @@ def ears_of(engine: Engine, path_secrets: Mapping[str, str | None]) -> dict[str,
 class Receiver:
     """The endpoint of ``/webhooks/{connection}`` and ``/webhooks/{connection}/{event}``."""
 
-    def __init__(self, engine: Engine, ears: Mapping[str, Ear], metrics: Metrics) -> None:
+    def __init__(
+        self, engine: Engine, ears: Mapping[str, Ear], metrics: Metrics, hearing: Hearing | None = None
+    ) -> None:
         self._engine = engine
         self._ears = ears
         self._metrics = metrics
+        self._hearing = hearing or Hearing()
 
     async def receive(self, request: Request) -> Response:
         """Judge, keep, answer: exactly 200 if it is kept (Workable sends again until then)."""
@@ -102,7 +120,8 @@ class Receiver:
     def _judged(self, name: str, delivery: Delivery) -> Heard | None:
         # An unknown name takes the time of a known one: any ear judges its delivery, which is refused in any case.
         ear = self._ears.get(name) or next(iter(self._ears.values()), None)
-        heard = ear.judge(delivery) if ear else None
+        agreed = self._hearing.secrets.get(ear.connection.name, ()) if ear else ()
+        heard = ear.judge(replace(delivery, secrets=agreed)) if ear else None
         return heard if name in self._ears else None
 
     async def _kept(self, name: str, delivery: Delivery, heard: Heard) -> Response:

@@ -215,9 +215,10 @@ class Ninjahire:
             )
         body = hooks.asked(wish, self._tenant_id)
         response = await self._ask("POST", hooks.PATH, json=body)
-        answer = decoded("POST", response)
-        id_ = understood("POST", lambda: wire.id_of(wire.object_of(answer)))
-        return Subscription(id_, wish.url, wish.events, secret=body["secret"])
+        (made,) = understood("POST", lambda: hooks.rows_of(decoded("POST", response)))
+        if made.get("is_deleted") is True:
+            return None  # it was somebody's once, and is still off
+        return Subscription(wire.id_of(made), wish.url, wish.events, secret=body["secret"])
 
     async def unsubscribe(self, known: Subscription) -> None:
         """Delete a configuration, which stays in the list as deleted."""

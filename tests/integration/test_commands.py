@@ -147,6 +147,7 @@ HEARING = PILOT.replace(
     "[connections.acme]", '[server]\npublic_url = "https://sync.example.com/"\n\n[connections.acme]'
 )
 HOOKS = "https://sync.example.com/webhooks/"
+BY_HAND = HOOKS.replace("https", "http")  # what may be read on its way is not registered by syncd itself
 WORKABLE_EVENTS = ["candidate_created", "candidate_deleted", "candidate_moved", "job_deleted"]
 
 
@@ -155,12 +156,13 @@ WORKABLE_EVENTS = ["candidate_created", "candidate_deleted", "candidate_moved", 
     [
         ("", False, False, [], "none is believed until connections.screener.webhook_secret holds the secret"),
         (
-            'webhook_secret = "made-up-secret-0123456789"\n', True, True, [f"{HOOKS}screener/application_activty"],
-            "proven by the configured secret; enter at ninjahire:",
+            'webhook_secret = "made-up-secret-0123456789"\n', True, True,
+            [f"{BY_HAND}screener/application_activty", f"{BY_HAND}screener/call_activity"],
+            "proven by a secret that both sides know; enter at ninjahire:",
         ),
         (
             'webhook_path_secret = "made-up-path-0123456789"\n', False, True,
-            [f"{HOOKS}screener/<webhook_path_secret>"],
+            [f"{BY_HAND}screener/<webhook_path_secret>"],
             "not signed, so their address is the secret; enter at ninjahire:",
         ),
     ],
@@ -168,11 +170,13 @@ WORKABLE_EVENTS = ["candidate_created", "candidate_deleted", "candidate_moved", 
 def test_check_tells_which_webhooks_are_believed_and_where_they_are_to_be_sent(
     tmp_path, capsys, extra, judged, heard, urls, sentence
 ):
-    text = HEARING.replace("[connections.screener.defaults]", f"{extra}\n[connections.screener.defaults]")
+    text = HEARING.replace("https://sync", "http://sync").replace(
+        "[connections.screener.defaults]", f"{extra}\n[connections.screener.defaults]"
+    )
     company = Company(tmp_path, capsys, text=text)
     acme, screener = (each["webhooks"] for each in facts(company, "check", "--quick")["connections"])
     assert (acme["signed_with"], acme["judged"], acme["heard"]) == ("token", True, True)
-    assert acme["urls"] == [f"{HOOKS}acme/{event}" for event in WORKABLE_EVENTS]
+    assert acme["urls"] == [f"{BY_HAND}acme/{event}" for event in WORKABLE_EVENTS]
     assert (screener["signed_with"], screener["judged"], screener["heard"]) == ("secret", judged, heard)
     assert (screener["secret"], screener["path_secret"]) == ("webhook_secret" in extra, "path" in extra)
     assert screener["urls"] == urls
@@ -180,6 +184,19 @@ def test_check_tells_which_webhooks_are_believed_and_where_they_are_to_be_sent(
     assert f"webhooks: {sentence}" in " ".join(out.split())
     assert all(f"      {url}\n" in out for url in [*acme["urls"], *urls])
     assert "made-up" not in out
+
+
+def test_check_tells_whether_the_addresses_that_syncd_registers_are_there(tmp_path, capsys):
+    company = Company(tmp_path, capsys, text=HEARING)
+    acme, screener = (each["webhooks"] for each in facts(company, "check", "--quick")["connections"])
+    missing = [(each["url"], each["state"]) for each in acme["subscriptions"]["subscriptions"]]
+    assert missing == [(f"{HOOKS}acme/{event}", "missing") for event in WORKABLE_EVENTS]
+    assert (acme["registers"], screener["registers"]) == (True, True)
+    assert not acme["urls"] + screener["urls"]
+    _, out, _ = company.run("check", "--quick")
+    told = "proven by the API token; of their addresses 0 of 4 needed are registered; `syncd webhooks list` tells more"
+    assert f"webhooks: {told}" in " ".join(out.split())
+    assert not company.calls("acme", *WRITES)
 
 
 def test_check_says_what_webhooks_want_before_they_can_come(company):
