@@ -306,7 +306,7 @@ class Connection(Section):
     webhook_path_secret: Secret | None = None
     """The last part of the webhook's address, for a system that does not sign."""
     tenant_id: str | None = None
-    """Ninjahire: the tenant that the token belongs to."""
+    """Ninjahire: the tenant; registering webhooks wants it."""
     access_client_id: str | None = None
     """Portal: the service token's id, in place of ``token``."""
     access_client_secret: Secret | None = None
@@ -322,7 +322,7 @@ class Connection(Section):
     statuses: WordMap = WordMap()
     """Job statuses: words that this account has of its own."""
     fields: dict[Kind, dict[str, str]] = Field(default_factory=dict)
-    """Fields by kind: their name to ours."""
+    """Fields by kind: our name to theirs."""
     words: dict[str, WordMap] = Field(default_factory=dict)
     """Words of other fields, by the field's name."""
     defaults: dict[str, str] = Field(default_factory=dict)
