@@ -312,7 +312,7 @@ class Connection(Section):
     access_client_secret: Secret | None = None
     """Portal: the service token's secret."""
     limits: Strings | None = None
-    """None: the system's own."""
+    """Calls per time, as ``["10/10s", "100/day@UTC"]``. Left out: the system's own."""
     allow_private: bool = False
     """Whether the address may be a private one, or plain http."""
     region: Annotated[str, AfterValidator(_region)] | None = None
