@@ -214,7 +214,8 @@ class MemorySystem:
         fields = thing.fields
         person = replace(record, ref=Ref(Kind.CANDIDATE, thing.ref.id), parents={},
                          fields={name: fields[name] for name in fields if name in PERSON})  # fmt: skip
-        application = replace(record, fields={"stage": fields["stage"]},
+        told = self.facts.kinds[Kind.APPLICATION].lists
+        application = replace(record, fields={name: fields.get(name) for name in sorted(told)},
                               parents={**thing.parents, Kind.CANDIDATE: thing.ref.id})  # fmt: skip
         return (person, application)
 

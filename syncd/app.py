@@ -111,15 +111,14 @@ def _connection(name: str, settings: ConnectionSettings, plugin: Plugin) -> Conn
         poll_s=float(settings.poll.seconds) if isinstance(settings.poll, Every) else 3600.0,
         sweep_s=float(settings.sweep.seconds),
         overlap_s=float(settings.overlap.seconds),
+        remarks=tuple(form for form, key in plugin.facts.remarks.items() if key is None or settings.options.get(key)),
     )
 
 
 def _pair(name: str, settings: Any, made: Mapping[str, Connection]) -> Pair:
     flows = {}
-    for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
-        direction = settings.direction(kind)
-        ends = {End.RIGHT: direction.to_right, End.LEFT: direction.to_left}
-        flows[kind] = frozenset(end for end, carries in ends.items() if carries)
+    for kind in Kind:
+        flows[kind] = _ends(settings.direction(kind))
     return Pair(
         name=name,
         left=made[settings.left],
@@ -129,7 +128,17 @@ def _pair(name: str, settings: Any, made: Mapping[str, Connection]) -> Pair:
         owners={field_: End(end) for field_, end in settings.owner.items()},
         only=settings.only.rules(),
         publish=settings.publish,
+        resumes=_ends(settings.resumes),
+        screen_at=settings.screen_at,
+        advances=tuple((rule.score_min, rule.move_to) for rule in settings.on_screening),
+        credits_a_day=settings.max_credits_per_day,
+        collect_s=float(settings.collect.seconds),
     )
+
+
+def _ends(direction: Direction) -> frozenset[End]:
+    carries = {End.RIGHT: direction.to_right, End.LEFT: direction.to_left}
+    return frozenset(end for end, is_so in carries.items() if is_so)
 
 
 def _sealing(sealer: Sealer) -> Callable[[Any, str], bytes]:

@@ -159,12 +159,17 @@ def _pair_errors(config: Config, name: str, plugins: Mapping[str, Plugin]) -> Se
         facts = {end: plugins[system].facts for end, system in systems.items() if system in plugins}
         if len(facts) == 2:
             yield from (f"{place}.{wrong}" for kind in Kind for wrong in _direction_mistakes(pair, kind, facts))
-        yield from (f"{place}.applications: {wrong}" for wrong in _missing_parents(config, pair))
+            if facts[pair.right].screens_by != "batch":
+                yield from (f"{place}.applications: {wrong}" for wrong in _missing_parents(config, pair))
+            yield from (f"{place}.{wrong}" for wrong in _paper_mistakes(pair, facts))
     yield from (f"{place}.{wrong}" for wrong in _rule_mistakes(pair))
 
 
 def _direction_mistakes(pair: Pair, kind: Kind, facts: Mapping[str, Facts]) -> Sentences:
     way, key = pair.direction(kind), f"{kind}s"
+    if kind is Kind.SCREENING:
+        yield from _screening_mistakes(pair, facts)
+        return
     untold = [end for end in (pair.left, pair.right) if way is not Direction.OFF and not _tells(facts[end], kind)]
     if untold:
         yield f'{key}: {facts[untold[0]].system} tells no {key}; write "off"'
@@ -177,6 +182,44 @@ def _direction_mistakes(pair: Pair, kind: Kind, facts: Mapping[str, Facts]) -> S
                 if all(_takes(facts[getattr(pair, end)], kind) for end in targets)
             ]
             yield f"{key}: {facts[target].system} cannot be written {key}; write {' or '.join(possible)}"
+
+
+def _screening_mistakes(pair: Pair, facts: Mapping[str, Facts]) -> Sentences:
+    """What screenings tell becomes remarks, and moves by rule: neither end keeps the other's screenings."""
+    for target in pair.writes_to(Kind.SCREENING):
+        source = pair.left if target == pair.right else pair.right
+        if not _tells(facts[source], Kind.SCREENING):
+            yield f'screenings: {facts[source].system} tells no screenings; write "off"'
+        elif not facts[target].remarks:
+            yield f"screenings: {facts[target].system} takes no remarks on an application; write the other way"
+    if pair.screenings is not Direction.OFF and pair.applications is Direction.OFF:
+        yield "screenings: need linked applications; let the pair carry applications too"
+
+
+def _paper_mistakes(pair: Pair, facts: Mapping[str, Facts]) -> Sentences:
+    targets = (pair.right,) * pair.resumes.to_right + (pair.left,) * pair.resumes.to_left
+    for target in targets:
+        source = pair.left if target == pair.right else pair.right
+        if facts[target].attaches is None:
+            yield f'resumes: {facts[target].system} takes no résumés; write "off"'
+        elif not _has_resumes(facts[source]):
+            yield f'resumes: {facts[source].system} gives no résumés; write "off"'
+    screens_by = facts[pair.right].screens_by
+    if pair.screen_at is not None and screens_by is None:
+        yield f"screen_at: {facts[pair.right].system} screens nobody; take it out"
+    if pair.screen_at is not None and screens_by == "batch" and not _has_resumes(facts[pair.left]):
+        yield f"screen_at: {facts[pair.left].system} gives no résumés, and {facts[pair.right].system} screens by them"
+    if screens_by == "batch" and pair.screen_at is not None and pair.applications is Direction.OFF:
+        yield "screen_at: needs applications to be carried; what is screened is linked to them"
+    if facts[pair.left].screens_by == "batch":
+        yield f"left: {facts[pair.left].system} is a screening service; make it the right of the pair"
+    if pair.max_credits_per_day is not None and screens_by != "batch":
+        yield f"max_credits_per_day: {facts[pair.right].system} spends no credits here; take it out"
+
+
+def _has_resumes(facts: Facts) -> bool:
+    application = facts.kinds.get(Kind.APPLICATION)
+    return application is not None and "resume" in application.lists | application.details
 
 
 _TARGETS: Mapping[Direction, tuple[str, ...]] = {

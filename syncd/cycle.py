@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from syncd import pull, push, schema
+from syncd import calls, pull, push, schema
 from syncd.clock import Clock
 from syncd.connector import Connector
 from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
@@ -27,7 +27,7 @@ from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
-from syncd.work import CREATE, Work, mark
+from syncd.work import BESIDE, CREATE, Work, mark
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class Lane:
     connection: Connection
     connector: Connector
     road: Road
+    webhook_url: str | None = None  # where the system may tell us something, if what it says can be proven
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     walking: dict[str, Walking] = field(default_factory=dict)
     parked: dict[Priority, float] = field(default_factory=dict)
@@ -333,6 +334,9 @@ class Engine:
 
     async def _look_up_one(self, lane: Lane, intent: Any, draft: Any) -> None:
         with lane.road.calling(Priority.LOOKUP):
+            if intent.call in BESIDE:
+                await calls.look_up(self, lane, intent)
+                return
             if draft is not None:
                 records = await push.look_up(lane.connector, draft, (intent.sent_at or self.clock.now()) - 300.0)
                 await self.do(push.found, intent.id, records)
@@ -368,7 +372,9 @@ class Engine:
             word = await push.word_in_pipeline(
                 lane.connector, lane.connection, claimed.kind, claimed.stage, claimed.job
             )
-            if claimed.ref is None:
+            if claimed.call in BESIDE:
+                await calls.make(self, lane, claimed, word)
+            elif claimed.ref is None:
                 await self._create(lane, claimed, word)
             else:
                 await self._update(lane, claimed, claimed.ref, word)
@@ -675,7 +681,8 @@ def _is_allowed(work: Work, pair: str) -> bool:
     return bool(work.sql.execute(of_then).scalar_one())
 
 
-_OPEN_UPDATES = sa.select(sa.func.count()).where(schema.intents.c.state == "open", schema.intents.c.call != CREATE)
+_IS_UPDATE = (schema.intents.c.state == "open", schema.intents.c.call.not_in((CREATE, *sorted(BESIDE))))
+_OPEN_UPDATES = sa.select(sa.func.count()).where(*_IS_UPDATE)
 
 
 def changes_of(work: Work, pair: str) -> tuple[int, int]:
@@ -683,7 +690,7 @@ def changes_of(work: Work, pair: str) -> tuple[int, int]:
     links, intents = schema.links.c, schema.intents.c
     complete = sa.select(links.id).where(links.pair == pair, links.left.is_not(None), links.right.is_not(None))
     ids = {str(id_) for id_ in work.sql.execute(complete).scalars()}
-    opens = sa.select(intents.wants).where(intents.state == "open", intents.call != CREATE)
+    opens = sa.select(intents.wants).where(*_IS_UPDATE)
     changes = sum(1 for wants in work.sql.execute(opens).scalars() if ids & set(wants))
     return changes, len(ids)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import cycle, pull, push, schema
+from syncd import batches, cycle, errands, pull, push, schema
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -20,11 +20,11 @@ from syncd.merging import side
 from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
-from syncd.sentences import DROP, LINK, NEW, RETRY, TAKE_LEFT, answers, spelled
+from syncd.sentences import DROP, LINK, NEW, RETRY, SCREENED, TAKE_LEFT, answers, spelled
 from syncd.settle import settle, settle_children
 from syncd.setup import Pair, World
 from syncd.store import upsert
-from syncd.work import CREATE, IN_FLIGHT, ROWS, UNSENT, Work, mark, mark_speakers, note
+from syncd.work import CREATE, ERRANDS, IN_FLIGHT, ROWS, UNSENT, Work, mark, mark_speakers, note
 
 EVERYTHING = "*"
 
@@ -86,6 +86,9 @@ def _drop(work: Work, intent: IntentRow) -> str:
     fields = sorted({name for part in intent.wants.values() for name in part})
     note(work, intent.connection, intent.kind, intent.ref or "", "dropped", link=link_id, fields=fields,
          detail=intent.reason or "")  # fmt: skip
+    if intent.call in ERRANDS:
+        errands.done(work, intent, detail="dropped")
+        return "It is not done, and not asked for again until what it was for changes."
     delete_intent(work, intent)
     for key, names in parts.items():
         link = work.tx.link(int(key))
@@ -229,12 +232,26 @@ def _answer_record(work: Work, pair: Pair, hold: dict[str, Any], choice: str, ot
             raise Refused(f"say with which record: `syncd resolve {hold['id']} link ID`")
         ids = {end.value: row.id, end.other.value: other}
         return add_link(work, pair.name, kind.value, ids["left"], ids["right"])
+    if hold["reason"] in SCREENED:
+        return _answer_screening(work, pair, row, choice)
     if choice == NEW:
         return _is_new(work, pair, end, row, hold)
     mark_speakers(work, pair.at(end), row, "asked", Priority.READ)
     settle(work, row.connection, kind, row.id)
     note(work, row.connection, row.kind, row.id, "retried", detail=hold["reason"])
     return f"It is read again at {row.connection} and looked at anew."
+
+
+def _answer_screening(work: Work, pair: Pair, row: RecordRow, choice: str) -> str:
+    """An application goes into the next batch after all, or into none."""
+    note(work, row.connection, row.kind, row.id, "decided", detail=choice)
+    if choice == RETRY:
+        batches.again(work, pair, row.id)
+        settle(work, row.connection, Kind(row.kind), row.id)
+        return f"It goes to {pair.right.name} with the next batch, which costs credits."
+    batches.leave_be(work, pair, row.id)
+    settle(work, row.connection, Kind(row.kind), row.id)
+    return f"It is not screened by {pair.right.name}."
 
 
 def _is_new(work: Work, pair: Pair, end: End, row: RecordRow, hold: dict[str, Any]) -> str:

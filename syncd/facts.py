@@ -83,6 +83,8 @@ class Facts:
     e-mail; an application's row is the person's row. ``visible_s``: how long a write may take until each read tells it.
     ``words``: stage words that exist without any pipeline being asked. ``page``: records per list call, for estimates.
     ``hooks``: its webhooks; None: it sends none. ``attaches``: what it takes as an application's résumé; None: nothing.
+    ``schedules``: it makes appointments for open jobs by itself. ``screens_by``: how it comes to screen a person: by a
+    ``batch`` of résumés (jobs and people are not linked then), or by our ``leave`` to phone; None: it does not.
     ``remarks``: the forms in which it takes a remark on an application -> the option that asks for it; None: none does.
     """
 
@@ -96,4 +98,6 @@ class Facts:
     page: int = 50
     hooks: Hooks | None = None
     attaches: FileLimits | None = None
+    schedules: bool = False
+    screens_by: Literal["batch", "leave"] | None = None
     remarks: Mapping[str, str | None] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow, as_row
 from syncd.setup import Connection, Pair
 from syncd.store import upsert
-from syncd.work import CREATE, IN_FLIGHT, ROWS, UNSENT, Work, mark_speakers, note
+from syncd.work import BESIDE, CREATE, IN_FLIGHT, ROWS, UNSENT, Work, mark_speakers, note
 
 
 def plan_writes(
@@ -136,7 +136,7 @@ def _only_wanted(intent: IntentRow, values: Mapping[str, Any]) -> dict[str, Any]
 def _drop_others(work: Work, connection: str, kind: Kind, ref: str, link: LinkRow, kept: set[str]) -> None:
     """A link no longer wants what it wanted of other calls."""
     for intent in intents_on(work, connection, kind, [ref], UNSENT):
-        if intent.call not in kept and str(link.id) in intent.wants:
+        if intent.call not in kept | BESIDE and str(link.id) in intent.wants:
             _drop_part(work, intent, str(link.id))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from syncd import people, schema
+from syncd.errands import forget_link, plan_errands
 from syncd.holds import holds_of, sync_holds
 from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write
 from syncd.limits import Priority
@@ -27,6 +28,7 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     left, right = rows[End.LEFT], rows[End.RIGHT]
     if left is None or right is None or left.gone or right.gone:
         drop_wants(work, link)
+        forget_link(work, [link])
         sync_holds(work, pair, link, {"": ("vanished", "left" if left is None or left.gone else "right")}, {})
         return False
     both = {End.LEFT: left, End.RIGHT: right}
@@ -42,6 +44,7 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     sync_holds(work, pair, link, holds, sides)
     _release_rivals(work, pair, link, disputed - {name for name, (why, _) in holds.items() if why == DISPUTE})
     _read_what_is_unread(work, pair, both, sides)
+    plan_errands(work, pair, link, both)
     unread = any(end.unread for ends in sides.values() for end in ends)
     return not busy and not holds and not unread and not any(v.do is Do.WRITE for v in verdicts.values())
 

@@ -209,6 +209,7 @@ def _absorb_plain(
     parents = (_job_of(record), _candidate_of(work, connection, record))
     changed = changed or seen != row.seen or (row.job, row.candidate) != parents or row.gone
     row.seen, row.gone = seen, False
+    row.application = record.parents.get(Kind.APPLICATION) or row.application
     row.job, row.candidate = (new or old for new, old in zip(parents, (row.job, row.candidate), strict=True))
     row.source_id = record.source_id or row.source_id
     row.version = record.version

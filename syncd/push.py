@@ -69,6 +69,7 @@ class Claim:
     id: str
     kind: Kind
     ref: Ref | None
+    call: str
     stage: str | None  # our word that is to be written
     job: str | None  # whose pipeline has the words
     looks_first: bool
@@ -99,7 +100,7 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
     ref = Ref(kind, intent.ref) if intent.ref else None
     job = _job_at_target(work, intent)
     exact = connection.terms[kind].facts.exact
-    return Claim(intent.id, kind, ref, fields_.get("stage"), job, exact and intent.call == CREATE)
+    return Claim(intent.id, kind, ref, intent.call, fields_.get("stage"), job, exact and intent.call == CREATE)
 
 
 def _is_stopped(work: Work, intent: IntentRow) -> bool:
@@ -234,7 +235,7 @@ def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = U
         drop_create(work, intent)
         return None
     _remember_defaults(work, intent, values)
-    _sent(work, intent, {**values, "word": word})
+    mark_sent(work, intent, {**values, "word": word})
     return Order(intent.id, draft.kind, draft=draft)
 
 
@@ -275,7 +276,8 @@ def _remember_defaults(work: Work, intent: IntentRow, values: dict[str, Any]) ->
     upsert(work.sql, schema.defaults, rows)
 
 
-def _sent(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
+def mark_sent(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
+    """From now on a call may be out; ``values``: what must be known of it to look it up."""
     intent.state, intent.sent_at, intent.looks = "sent", work.tx.now, 0
     intent.tries += 1
     intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
@@ -377,7 +379,7 @@ def send_update(
     values = {name: value for name, value in sealed.items() if name in wanted}
     intent.expected = {name: told.get(name, EMPTY) for name in values}
     intent.expected_version = record.version
-    _sent(work, intent, {"fields": values, "word": word})
+    mark_sent(work, intent, {"fields": values, "word": word})
     theirs = connection.vocabulary.write(ref.kind, _in_their_words(connection, values, word))
     return Order(intent.id, ref.kind, record=record, fields=theirs)
 
@@ -468,6 +470,12 @@ def _wait_on(work: Work, connection: Connection, intent: IntentRow, record: Reco
 
 def _look_again(work: Work, intent: IntentRow, state: str, wait_s: float) -> None:
     intent.state, intent.looks, intent.due = state, intent.looks + 1, work.tx.now + max(1.0, wait_s)
+    save_intent(work, intent)
+
+
+def put_off(work: Work, intent: IntentRow, wait_s: float) -> None:
+    """An open intent has its turn later."""
+    intent.due = work.tx.now + wait_s
     save_intent(work, intent)
 
 

@@ -19,6 +19,7 @@ class RecordRow:
     told_at: float
     job: str | None = None
     candidate: str | None = None
+    application: str | None = None
     source_id: str | None = None
     key: str | None = None
     title_key: str | None = None

@@ -90,6 +90,7 @@ records = Table(
     Column("id", String, primary_key=True),
     Column("job", String),
     Column("candidate", String),
+    Column("application", String),  # whose screening it is
     Column("source_id", String),
     Column("key", String),  # digest of e-mail or job code
     Column("title_key", String),  # digest of a job's title
@@ -116,6 +117,7 @@ records = Table(
     Index("records_by_source", "connection", "kind", "source_id"),
     Index("records_by_job", "connection", "job"),
     Index("records_by_candidate", "connection", "candidate"),
+    Index("records_by_application", "connection", "application"),
     Index("records_by_page", "connection", "walk", "page"),
 )
 
@@ -276,6 +278,51 @@ budgets = Table(
     metadata,
     Column("connection", String, primary_key=True),
     Column("log", Text, nullable=False),
+)
+
+# What was done once and for all beside the fields (``syncd.errands``): a remark made, a file sent. ``source``: the
+# record at the other end for which it was done, ``version``: as of which, ``content``: the keyed digest of a file.
+deeds = Table(
+    "deeds",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("end", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("content", String),
+    Column("at", Float, nullable=False),
+)
+
+# Résumés that go out together to be screened. Its id is that of the intent that sends it, and its idempotency key.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("pair", String, nullable=False),
+    Column("job", String, nullable=False),
+    Column("state", String, nullable=False),  # collecting, sent, processing, done, failed
+    Column("title", Text, nullable=False, default=""),  # the job's
+    Column("remote", String),
+    Column("made_at", Float, nullable=False),
+    Column("sent_at", Float),  # for the first time
+    Index("batches_by_remote", "remote"),
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("pair", String, primary_key=True),
+    Column("application", String, primary_key=True),
+    Column("batch", String, nullable=False),
+    Column("state", String, nullable=False),  # waiting, sent, done, held
+    Column("name", String),  # under which it was sent
+    Column("content", String),  # keyed digest of what was sent
+    Column("credits", Float, nullable=False, default=0.0),
+    Column("sent_at", Float),
+    Column("reason", String),
+    Column("detail", Text, nullable=False, default=""),
+    Index("batch_items_by_batch", "batch"),
 )
 
 # Keyed digests of every default ever sent: such a value is no value where we wrote it.

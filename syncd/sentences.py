@@ -7,6 +7,10 @@ the journal's words mean. Nothing here knows a value of a person's record: only 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SCREENED = frozenset({
+    "file_refused", "no_file", "no_result", "credits_per_day", "no_credits", "job_unclear", "batch_refused",
+    "batch_failed", "batch_cancelled", "batch_gone", "key_expired", "files_changed",
+})  # fmt: skip
 TAKE_LEFT, TAKE_RIGHT, RETRY, DROP, LINK, NEW = "take left", "take right", "retry", "drop", "link", "new"
 
 
@@ -58,6 +62,20 @@ _REASONS: Mapping[str, str] = {
     "parent_gone": "The job or person that it belongs to is no longer there at {target}: {detail}.",
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
     "Make them alike at {here}, or leave them.",
+    "file_refused": "The résumé was refused: {detail}. Put another one in its place, then try again.",
+    "no_file": "There is no résumé at {here} (any more), and without one nobody is screened.",
+    "no_result": "{there} told no result for this résumé: it could not be read there, or is too short.",
+    "credits_per_day": "Screening it would cost more than max_credits_per_day ({detail}); it goes out tomorrow (UTC).",
+    "no_credits": "The account at {there} has no credits left, or the token may spend no more: {detail}.",
+    "job_unclear": "{there} wants a job description of at least {detail} characters. Write one at {here}.",
+    "batch_refused": "{there} refused the batch: {detail}.",
+    "batch_failed": "{there} could not screen the batch{because}.",
+    "batch_cancelled": "The batch was cancelled at {there}.",
+    "batch_gone": "The batch is no longer there at {there}.",
+    "key_expired": "Nobody knows whether {there} took the batch, and sending it again could cost twice. "
+    "Look there first.",
+    "files_changed": "Nobody knows whether {there} took the batch, and a résumé was changed since, so that sending it "
+    "again could cost twice. Look there first.",
     "erasure": "This person was made anonymous at {here} (row {detail}). Erase what stands elsewhere, then drop this.",
 }
 
@@ -115,9 +133,7 @@ def spelled(name: str) -> str:
 
 def answers(case: Case) -> tuple[str, ...]:
     """What a person may answer, most useful first."""
-    if case.is_write:
-        return (RETRY, DROP)
-    if case.reason == "vanished":
+    if case.is_write or case.reason in {"vanished", *SCREENED}:
         return (RETRY, DROP)
     if case.reason in {"rows_differ", "erasure"}:
         return (DROP,)
@@ -146,6 +162,9 @@ _EVENTS: Mapping[str, str] = {
     "did_not": "a call had no effect; it is tried again",
     "drift": "changed where this pair does not write",
     "dropped": "let be by a person: {detail}",
+    "errand_done": "done: {detail}",
+    "errand_dropped": "wanted no more: {detail}",
+    "errand_planned": "to be done: {detail}",
     "held": "held: {detail}",
     "linked": "linked by {detail}",
     "refused": "a call was refused for the token",
@@ -154,6 +173,8 @@ _EVENTS: Mapping[str, str] = {
     "sent": "sent: {detail}",
     "stale": "had changed meanwhile; read again first",
     "target_gone": "no longer there when it was to be written",
+    "to_be_screened": "to be screened by {detail}",
+    "not_to_be_screened": "not to be screened by {detail} after all",
     "unknown": "the answer was lost; looked up before anything is repeated",
     "update_planned": "to be changed",
     "vanished": "no longer there",

@@ -408,6 +408,8 @@ class Pair(Section):
     """Which way applications and their stages flow."""
     screenings: Direction = Direction.OFF
     """Which way screening results flow."""
+    resumes: Direction = Direction.OFF
+    """Which way applications' résumés are sent, after each change."""
     conflicts: Literal["hold", "left", "right", "newest"] = "hold"
     """Both ends changed and differ: ask a person, or let one end win."""
     owner: dict[str, Literal["left", "right"]] = Field(default_factory=dict)
@@ -420,6 +422,8 @@ class Pair(Section):
     """Moves that a screening's score causes; none unless named."""
     max_credits_per_day: Annotated[int, Field(ge=0)] | None = None
     """How much paid screening may cost a day."""
+    collect: Interval = Every(600)
+    """How long résumés of one job are collected before they are sent to be screened together."""
     publish: bool = False
     """Whether jobs created there are published; otherwise they stay drafts until a person does it."""
 

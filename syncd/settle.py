@@ -10,7 +10,9 @@ import sqlalchemy as sa
 
 from syncd import matching, schema
 from syncd.bases import sent_values, took_effect
+from syncd.batches import collect
 from syncd.creating import borne, create, may_create
+from syncd.errands import settle_screening, was_there_before
 from syncd.finding import look_up
 from syncd.holds import hold_record, load_holds
 from syncd.intents import creation_of, drop_creation, load_intents, save_intent
@@ -59,10 +61,16 @@ _UNSETTLE = (
 
 def _settle_in(work: Work, pair: Pair, row: RecordRow) -> bool:
     end, kind = pair.end_of(row.connection), Kind(row.kind)
+    if kind is Kind.SCREENING:
+        return settle_screening(work, pair, row)
+    if kind is Kind.APPLICATION and end is End.LEFT:
+        was_there_before(work, pair, row)
     link = work.tx.link_at(pair.name, kind, end, row.id)
     if link is None:
         if row.gone:
             return True
+        if kind is Kind.APPLICATION and pair.batches:
+            return collect(work, pair, end, row)
         link, quiet = _match(work, pair, end, row)
         if link is None:
             return quiet

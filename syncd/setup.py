@@ -17,7 +17,10 @@ from syncd.reconcile import End
 
 @dataclass(frozen=True)
 class Connection:
-    """One configured connection as the engine knows it. Durations in seconds; ``defaults``: our field -> value."""
+    """One configured connection as the engine knows it. Durations in seconds; ``defaults``: our field -> value.
+
+    ``remarks``: the forms in which the results of screenings are written there.
+    """
 
     name: str
     facts: Facts
@@ -27,6 +30,7 @@ class Connection:
     poll_s: float = 300.0
     sweep_s: float = 86_400.0
     overlap_s: float = 120.0
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def terms(self) -> Mapping[Kind, Terms]:
@@ -45,7 +49,11 @@ class Connection:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two connections kept in step. ``flows``: kind -> the ends that are written to."""
+    """Two connections kept in step. ``flows``: kind -> the ends that are written to.
+
+    ``resumes``: the ends that files are sent to. ``screen_at``: the stage at which the right end screens a person;
+    ``advances``: (least score, stage) of the moves that a result causes; ``credits_a_day``: what may be spent.
+    """
 
     name: str
     left: Connection
@@ -55,6 +63,16 @@ class Pair:
     owners: Mapping[str, End] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     publish: bool = False
+    resumes: frozenset[End] = frozenset()
+    screen_at: str | None = None
+    advances: tuple[tuple[float, str], ...] = ()
+    credits_a_day: int | None = None
+    collect_s: float = 600.0
+
+    @property
+    def batches(self) -> bool:
+        """Whether applications at the right end are born of batches of résumés."""
+        return self.right.facts.screens_by == "batch"
 
     def at(self, end: End) -> Connection:
         """The connection at an end."""

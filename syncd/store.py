@@ -156,7 +156,7 @@ _ALL_RECORDS = _select(schema.records, RecordRow)
 _RECORDS = _ALL_RECORDS.where(*_where(schema.records, "connection", "kind"), _among(schema.records, "id"))
 # No index has both a parent and the kind: were the kind compared as it is, SQLite would read all records of the kind.
 _KINDS = dict.fromkeys(("key", "title_key", "source_id"), schema.records.c.kind) | dict.fromkeys(
-    ("job", "candidate"), schema.records.c.kind.concat("")
+    ("job", "candidate", "application"), schema.records.c.kind.concat("")
 )
 _ALIKE = {
     name: _ALL_RECORDS.where(

@@ -29,6 +29,13 @@ DISPUTE = "spokes_disagree"
 CREATE = "create"
 
 
+# Calls beside the fields (syncd.errands, syncd.batches).
+ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE, SUBMIT = "attach", "rule", "outcome", "screen", "unschedule", "submit"
+REMARKS = frozenset({"comment", "rating", "note", "activity"})
+ERRANDS = REMARKS | {ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE}
+BESIDE = ERRANDS | {SUBMIT}
+
+
 FIRST = {Kind.JOB: 0, Kind.CANDIDATE: 1, Kind.APPLICATION: 2, Kind.SCREENING: 3}
 
 

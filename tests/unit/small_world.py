@@ -184,6 +184,7 @@ class SmallWorld:
             name: Connection(
                 name, system.facts, mapping.build(MAPPING, (words or {}).get(name, {}), name),
                 defaults=(defaults or {}).get(name, {}), poll_s=poll_s, sweep_s=sweep_s, overlap_s=overlap_s,
+                remarks=tuple(system.facts.remarks),
             )
             for name, system in self.systems.items()
         }  # fmt: skip

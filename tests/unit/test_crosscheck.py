@@ -197,7 +197,7 @@ def test_a_store_that_is_no_file_needs_a_key():
         ({"right": "acme"}, "right: is the same connection as left; a pair needs two"),
         ({"jobs": "<-"}, 'jobs: hub cannot be written jobs; write "->" or "off"'),
         ({"jobs": "<->"}, 'jobs: hub cannot be written jobs; write "->" or "off"'),
-        ({"screenings": "<-"}, 'screenings: hub tells no screenings; write "off"'),
+        ({"screenings": "<-"}, 'screenings: spoke tells no screenings; write "off"'),
         ({"jobs": "off"}, 'applications: need linked jobs; let the pair carry jobs too, or write "off"'),
         (
             {"candidates": None},
