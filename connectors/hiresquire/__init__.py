@@ -83,6 +83,7 @@ FACTS = Facts(
         Kind.SCREENING: KindFacts(lists=frozenset(SCREENING_FIELDS)),
     },
     hooks=Hooks("secret"),
+    screens_by="batch",
 )
 
 _LONGEST_TITLE = 255

@@ -17,13 +17,14 @@ Oddities:
 * The webhook's signature does not cover its timestamp: a body can be replayed, so it only says "look again".
 * A tenant has one webhook configuration per event: to register ours where another address stands would take it away.
   Registering wants the tenant's id (option ``tenant_id``), unless a configuration that is there already tells it.
+* A call is a screening: its score, digest and categories. Which application it was about is told by its ids.
 * There is no delete.
 """
 
 import httpx
 
-from connectors.ninjahire import hooks, wire
-from connectors.ninjahire.api import Ninjahire
+from connectors.ninjahire import hooks, papers, wire
+from connectors.ninjahire.papers import NinjahireWithPapers
 from connectors.ninjahire.sandbox import NinjahireSandbox
 from syncd.clock import Clock
 from syncd.connector import Account, Facts, Hooks, KindFacts, Plugin, Walk
@@ -40,6 +41,7 @@ FACTS = Facts(
         Walk("jobs", (Kind.JOB,), END),
         Walk("candidates", (Kind.CANDIDATE,), END),
         Walk("applications", (Kind.APPLICATION,), END),
+        Walk("calls", (Kind.SCREENING,), END),
     ),
     kinds={
         Kind.JOB: KindFacts(
@@ -67,6 +69,7 @@ FACTS = Facts(
             keeps_source_id=True,
             stage=wire.STAGE,
         ),
+        Kind.SCREENING: KindFacts(lists=frozenset(wire.CALL_FIELDS)),
     },
     limits=("60/1m",),
     words=(
@@ -74,17 +77,20 @@ FACTS = Facts(
         "Withdrawn",
     ),
     hooks=Hooks("secret", tuple(TELLS), tells=TELLS, one_each=True),
+    attaches=papers.LIMITS,
+    schedules=True,
+    screens_by="leave",
 )  # fmt: skip
 
 
-def connect(account: Account, client: httpx.AsyncClient, clock: Clock) -> Ninjahire:
+def connect(account: Account, client: httpx.AsyncClient, clock: Clock) -> NinjahireWithPapers:
     """Join an account and a client; raises ``ConfigInvalid`` where an option makes no sense. No call goes out."""
     first_page = account.options.get("first_page", "1")
     if first_page not in {"0", "1"}:
         raise ConfigInvalid(f"connections.{account.name}: first_page is the number of a list's first page, 0 or 1")
     words = account.options.get("terminal_words", TERMINAL_WORDS).split(",")
     terminal = frozenset(word.strip().lower() for word in words if word.strip())
-    return Ninjahire(FACTS, account, client, first_page=int(first_page), terminal_words=terminal)
+    return NinjahireWithPapers(FACTS, account, client, first_page=int(first_page), terminal_words=terminal)
 
 
 plugin = Plugin(

@@ -162,6 +162,8 @@ class Ninjahire:
 
     async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
         """Create with one POST; ``key`` goes nowhere, as Ninjahire takes none."""
+        if draft.kind is Kind.SCREENING:
+            raise Rejected("a call is made by Ninjahire itself")
         body = wire.new_body(draft)
         response = await self._ask("POST", wire.PATHS[draft.kind], statuses=CREATE_STATUSES, json=body)
         told = understood("POST", lambda: wire.object_of(decoded("POST", response)))
@@ -234,13 +236,15 @@ class Ninjahire:
         listing: wire.Listing = understood("GET", lambda: wire.listing_of(decoded("GET", response)))
         return response, listing
 
-    async def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response:
         return await ask(
             self._client,
             method,
             self._base + path,
             explain=wire.explain,
-            headers=self._headers,
+            headers={**self._headers, **(headers or {})},
             follow_redirects=False,
             **request,
         )

@@ -33,6 +33,7 @@ from connectors.ninjahire.sandbox_rows import (
     Rows,
     answer,
     body_of,
+    file_of,
     iso,
 )
 from syncd.clock import Clock
@@ -92,6 +93,7 @@ class NinjahireSandbox(Sandbox):
         self.interviews = Interviews(self.table, self.note)
         self.subscriptions = Subscriptions(self.table)
         self.calls: dict[str, Row] = {}
+        self._resumes: dict[str, bytes] = {}
         self._active_since: dict[str, int] = {}
         self._agenda: list[tuple[float, Callable[[], None]]] = []
         super().__init__(clock=clock, rng=rng, tokens=tokens, client=client, limits=limits)
@@ -255,7 +257,9 @@ class NinjahireSandbox(Sandbox):
     # applications
 
     async def _post_application(self, request: Request) -> Response:
-        return answer(self._take_application(await body_of(request, forms.APPLICATION)), 201)
+        row = self._take_application(await body_of(request, forms.APPLICATION))
+        self._keep(row, await file_of(request))
+        return answer(row, 201)
 
     async def _post_with_questions(self, request: Request) -> Response:
         fields = await body_of(request, forms.WITH_QUESTIONS)
@@ -284,7 +288,20 @@ class NinjahireSandbox(Sandbox):
         row = self.table.one("application", request)
         fields = await body_of(request, forms.APPLICATION_PATCH)
         fields["application_stage"] = fields["application_stage"].upper()
-        return answer(self._change("application", row, fields, "api"))
+        file = await file_of(request)
+        self._change("application", row, fields, "api")
+        self._keep(row, file)
+        return answer(row)
+
+    def _keep(self, row: Row, file: bytes | None) -> None:
+        """A new résumé takes the place of the old one, and is never told."""
+        if file is not None:
+            self._resumes[row["id"]] = file
+            self.note("api", "attach", "application", row["id"], after={"bytes": len(file)})
+
+    def resume_of(self, application_id: str) -> bytes | None:
+        """The content of an application's résumé, for judges."""
+        return self._resumes.get(application_id)
 
     # calls
 
@@ -309,7 +326,12 @@ class NinjahireSandbox(Sandbox):
         self._later(self.phones_after_s, ring)
 
     def _phone(self, row: Row, by: str) -> Row:
-        call = {
+        call = self._call(row, by)
+        self._later(CALL_LASTS_S, lambda: self._hang_up(call, self.rng.randrange(40, 100)))
+        return call
+
+    def _call(self, row: Row, by: str) -> Row:
+        call: Row = {
             "call_id": self.table.new_id(),
             "call_status": "call_in_progress",
             "ninjahire_intelligence": "call_inconclusive",
@@ -325,18 +347,23 @@ class NinjahireSandbox(Sandbox):
         }
         self.calls[call["call_id"]] = call
         self.note(by, "phoned", "application", row["id"], after={"call_id": call["call_id"]})
-        self._later(CALL_LASTS_S, lambda: self._hang_up(call))
         return call
 
-    def _hang_up(self, call: Row) -> None:
-        score = self.rng.randrange(40, 100)
+    def call(self, application_id: str, *, score: int = 72, digest: str = "Could start in two weeks.") -> str:
+        """Somebody lets an applicant be phoned, and the call is over at once; its id."""
+        call = self._call(self.rows["application"][application_id], "human")
+        self._hang_up(call, score, digest)
+        call_id: str = call["call_id"]
+        return call_id
+
+    def _hang_up(self, call: Row, score: int, digest: str = "Could start in two weeks.") -> None:
         said = "BOT: When could you start?\nHUMAN: In two weeks."
         call.update(
             call_status="call_completed",
             ninjahire_intelligence="call_success",
             call_score=score,
             call_summary={"availability": "two weeks"},
-            call_digest="Could start in two weeks.",
+            call_digest=digest,
             transcript=said,
         )
         row = self.rows["application"].get(call["application_id"])
@@ -543,6 +570,7 @@ class NinjahireSandbox(Sandbox):
     def snapshot(self) -> dict[str, dict[str, Row]]:
         """All records as they are, for judges: kind -> id -> fields; an application with its job, candidate, stage."""
         told = {kind: {id_: dict(row) for id_, row in rows.items()} for kind, rows in self.rows.items()}
+        told["screening"] = {id_: dict(call) for id_, call in self.calls.items()}
         for row in told["application"].values():
             row.update(job=row["job_id"], candidate=row["candidate_id"], stage=row["source_application_status"])
         return told

@@ -148,7 +148,8 @@ _APPLICATION_DETAILS = {
     "candidate_id": identifier, "job_id": identifier, "source_id": filled, "file": text, "base64file": text,
 }  # fmt: skip
 APPLICATION = Form({"candidate_source_id": filled, "job_source_id": filled, **_STAGES}, _APPLICATION_DETAILS)
-APPLICATION_PATCH = Form(_STAGES, {"file": text})
+# The table of the PATCH knows ``file`` alone; base64 as in the POST is assumed.
+APPLICATION_PATCH = Form(_STAGES, {"file": text, "base64file": text})
 
 QUESTION = Form({"question_text": filled, "source_id": filled}, {"application_id": text})
 WITH_QUESTIONS = Form(APPLICATION.required, {**APPLICATION.optional, "questions": each(question)})

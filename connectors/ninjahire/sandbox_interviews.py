@@ -1,6 +1,7 @@
 """What a job asks its people and when it may phone them, as played: questions, scheduling, schedule settings.
 
-A sync uses none of it; it is here because a user may try her own client against the sandbox.
+A sync switches a closed job's scheduling off and uses nothing else of it; the rest is here because a user may try her
+own client against the sandbox.
 """
 
 import itertools

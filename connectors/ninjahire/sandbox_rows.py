@@ -1,5 +1,6 @@
 """What the played Ninjahire keeps, and the forms in which it answers: rows, their order, their times, refusals."""
 
+import base64
 import itertools
 import random
 import uuid
@@ -67,6 +68,17 @@ async def body_of(request: Request, form: Form) -> Row:
     if complaints := form.complaints(body):
         raise Refused(400, "; ".join(complaints))
     return {name: value for name, value in form.taken(body).items() if name not in FILES}
+
+
+async def file_of(request: Request) -> bytes | None:
+    """The file that a request bears in base64; raises ``Refused`` where it is none."""
+    sent = orjson.loads(await request.body()).get("base64file")
+    if sent is None:
+        return None
+    try:
+        return base64.b64decode(sent, validate=True)
+    except ValueError:
+        raise Refused(400, "base64file must be base64") from None
 
 
 def iso(at: float) -> str:

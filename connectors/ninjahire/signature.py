@@ -22,6 +22,7 @@ MILLISECONDS_ABOVE = 1e11  # as seconds this would be the year 5138
 APPLICATION_EVENTS = frozenset(
     {"application_activty", "application_activity"}
 )  # the vendor's spelling, and the right one
+CALL_EVENT = "call_activity"
 _TIME = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -69,9 +70,12 @@ def stringified(payload: Any) -> bytes:
 
 
 def notice_of(event: str | None, payload: Any) -> Notice:
-    """The application to be read again; where the payload names none, the list of applications."""
+    """The application, and the call, to be read again; where the payload names neither, the list of its kind."""
     told = payload if isinstance(payload, dict) else {}
-    named = told.get("application_id") or (told.get("id") if event in APPLICATION_EVENTS else None)
-    if isinstance(named, str) and _UUID.fullmatch(named):
-        return Notice(refs=(Ref(Kind.APPLICATION, named),))
-    return Notice(walks=("applications",))
+    is_call = event == CALL_EVENT
+    named = {
+        Kind.SCREENING: told.get("call_id") or (told.get("id") if is_call else None),
+        Kind.APPLICATION: told.get("application_id") or (told.get("id") if event in APPLICATION_EVENTS else None),
+    }
+    refs = tuple(Ref(kind, id_) for kind, id_ in named.items() if isinstance(id_, str) and _UUID.fullmatch(id_))
+    return Notice(refs=refs) if refs else Notice(walks=("calls" if is_call else "applications",))

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import orjson
 
-from syncd.errors import Rejected
+from syncd.errors import Rejected, Stale
 from syncd.model import Draft, Fields, Kind, Record, Ref, Value
 
 JOB_REQUIRED = (
@@ -34,23 +34,28 @@ PERSON_READ_ONLY = ("recruiter_name", "recruiter_email", "recruiter_work_phone_n
 
 STAGE = "source_application_status"
 ACTIVITY = "application_stage"  # whether Ninjahire may act on the application, that is, phone the person
-PASSIVE = "PASSIVE"
+ACTIVE, PASSIVE = "ACTIVE", "PASSIVE"
 APPLICATION_FIELDS = (STAGE, ACTIVITY, "job_source_id", "candidate_source_id", "screening_status", "score")
+CALL_FIELDS = ("outcome", "call_status", "ninjahire_intelligence", "call_score", "findings")
+LONGEST_FINDINGS = 40  # lines; a call's summary has a handful of categories
 
 TOLD: Mapping[Kind, tuple[str, ...]] = {
     Kind.JOB: JOB_FIELDS,
     Kind.CANDIDATE: PERSON_FIELDS + PERSON_READ_ONLY,
     Kind.APPLICATION: APPLICATION_FIELDS,
+    Kind.SCREENING: ("call_status", "ninjahire_intelligence", "call_score"),
 }
 TAKEN: Mapping[Kind, frozenset[str]] = {
     Kind.JOB: frozenset(JOB_FIELDS),
     Kind.CANDIDATE: frozenset({"name", *PERSON_FIELDS}),
     Kind.APPLICATION: frozenset({STAGE}),
+    Kind.SCREENING: frozenset(),
 }
 PATHS: Mapping[Kind, str] = {
     Kind.JOB: "/v1/jobs",
     Kind.CANDIDATE: "/v1/candidates",
     Kind.APPLICATION: "/v1/applications",
+    Kind.SCREENING: "/v1/calls",
 }
 
 
@@ -70,7 +75,7 @@ def listing_of(answer: Any) -> Listing:
     count = None
     if isinstance(answer, dict) and isinstance(answer.get("data"), list):
         rows, count = answer["data"], answer.get("count")
-    elif isinstance(answer, dict) and "id" in answer:
+    elif isinstance(answer, dict) and _IDS & answer.keys():
         rows = [answer]
     elif isinstance(answer, list):
         rows = answer
@@ -83,15 +88,18 @@ def listing_of(answer: Any) -> Listing:
 
 def object_of(answer: Any) -> Mapping[str, Any]:
     """The one object of an answer, bare or wrapped in ``data``; ValueError: there is none with an id."""
-    inner: Any = answer.get("data") if isinstance(answer, dict) and "id" not in answer else answer
+    inner: Any = answer.get("data") if isinstance(answer, dict) and not _IDS & answer.keys() else answer
     id_of(inner)
     told: Mapping[str, Any] = inner
     return told
 
 
+_IDS = frozenset({"id", "call_id"})
+
+
 def id_of(row: Any) -> str:
-    """A row's id as text; ValueError: it has none."""
-    told = text_of(row.get("id")) if isinstance(row, dict) else None
+    """A row's id as text, which a call tells as ``call_id``; ValueError: it has none."""
+    told = text_of(row.get("id", row.get("call_id"))) if isinstance(row, dict) else None
     if told is None:
         raise ValueError("no id")
     return told
@@ -109,38 +117,69 @@ def record_of(kind: Kind, row: Mapping[str, Any]) -> Record:
     fields: dict[str, Value] = {name: plain(row[name]) for name in TOLD[kind] if name in row and is_plain(row[name])}
     if kind is Kind.CANDIDATE and {"first_name", "last_name"} <= fields.keys():
         fields["name"] = joined(fields["first_name"], fields["last_name"])
+    if kind is Kind.SCREENING:
+        fields.update(outcome=outcome_of(row), findings=findings_of(row))
     return Record(
         ref=Ref(kind, id_of(row)),
         fields=fields,
-        parents=parents_of(row) if kind is Kind.APPLICATION else {},
+        parents=parents_of(row) if kind in {Kind.APPLICATION, Kind.SCREENING} else {},
         source_id=text_of(row.get("source_id")),
         version=text_of(row.get("updated_at")),
         created_at=time_of(row.get("created_at")),
         updated_at=time_of(row.get("updated_at")),
+        url=link_of(row.get("recording_url")) if kind is Kind.SCREENING else None,
     )
+
+
+def outcome_of(row: Mapping[str, Any]) -> Value:
+    """How a call ended: its status, but failed where it was held and Ninjahire judges that it failed."""
+    judged = row.get("ninjahire_intelligence")
+    told = judged if judged == "call_failed" else row.get("call_status")
+    return told if isinstance(told, str) and told.strip() else None
+
+
+def findings_of(row: Mapping[str, Any]) -> Value:
+    """What a call found out: its digest, then the summary's categories, a line each."""
+    digest = row.get("call_digest")
+    lines = [digest.strip()] if isinstance(digest, str) and digest.strip() else []
+    return "\n".join([*lines, *_categories(row.get("call_summary"))][:LONGEST_FINDINGS]) or None
+
+
+def _categories(told: Any) -> list[str]:
+    if isinstance(told, str):
+        return [told.strip()] if told.strip() else []
+    if not isinstance(told, dict):
+        return []
+    plain_ones = {name: value for name, value in told.items() if isinstance(value, str | int | float)}
+    return [f"{name.replace('_', ' ')}: {value}" for name, value in plain_ones.items()]
+
+
+def link_of(value: Any) -> str | None:
+    """An address that a person may open."""
+    return value if isinstance(value, str) and value.startswith("https://") else None
 
 
 def records_of(kind: Kind, row: Mapping[str, Any]) -> tuple[Record, ...]:
     """All that one object tells: itself, then the candidate and the job that an application may embed."""
     records = [record_of(kind, row)]
     if kind is Kind.APPLICATION:
-        records += [record_of(beside, inner) for beside, inner in _embedded(row).items()]
+        records += [record_of(beside, inner) for beside, inner in _embedded(row).items() if beside is not kind]
     return tuple(records)
 
 
 def parents_of(row: Mapping[str, Any]) -> dict[Kind, str]:
-    """The ids of an application's job and candidate, as far as they are told."""
+    """The ids of an application's job and candidate, and of a call's application, as far as they are told."""
     inner = _embedded(row)
     told = {
         kind: text_of(row.get(f"{kind.value}_id")) or (text_of(inner[kind].get("id")) if kind in inner else None)
-        for kind in (Kind.JOB, Kind.CANDIDATE)
+        for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION)
     }
     return {kind: parent for kind, parent in told.items() if parent is not None}
 
 
 def _embedded(row: Mapping[str, Any]) -> dict[Kind, Mapping[str, Any]]:
     """The embedded objects that say which record they are."""
-    inner = {kind: row.get(kind.value) for kind in (Kind.CANDIDATE, Kind.JOB)}
+    inner = {kind: row.get(kind.value) for kind in (Kind.CANDIDATE, Kind.JOB, Kind.APPLICATION)}
     return {kind: told for kind, told in inner.items() if isinstance(told, dict) and text_of(told.get("id"))}
 
 
@@ -211,11 +250,27 @@ def patch_body(record: Record, fields: Fields, terminal_words: Collection[str]) 
     return body
 
 
+def stage_of(record: Record) -> str:
+    """The stage of an application as just read, which each PATCH demands; raises ``Stale`` where it is not told."""
+    told = record.fields.get(STAGE)
+    if not isinstance(told, str):
+        raise Stale("this view of the application does not tell its stage")
+    return told
+
+
+def scheduling_of(answer: Any) -> bool:
+    """Whether a job's scheduling is on; raises where an answer does not say."""
+    told = answer.get("data", answer)["scheduling"]
+    if not isinstance(told, bool):
+        raise TypeError("scheduling is neither on nor off")
+    return told
+
+
 def activity(record: Record, word: Value, terminal_words: Collection[str]) -> str:
     """``application_stage`` as just read, but PASSIVE with a terminal word, and where it is not told."""
     told = str(record.fields.get(ACTIVITY)).strip().upper()
     terminal = str(word).strip().lower() in terminal_words
-    return told if told == "ACTIVE" and not terminal else PASSIVE
+    return told if told == ACTIVE and not terminal else PASSIVE
 
 
 def _changes(kind: Kind, fields: Fields, record: Record | None) -> dict[str, Value]:

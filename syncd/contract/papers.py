@@ -83,6 +83,8 @@ class PapersContract(ConnectorContract):
             record = self.bare(world)
             forms = connector.facts.remarks
             steps += [(f"look for {form}", partial(connector.has_remarked, record, remark_of(form))) for form in forms]
+        if isinstance(connector, Schedules):
+            steps.append(("is scheduling", partial(connector.is_scheduling, Record(self.job(world), {}))))
         return steps
 
     def bare(self, world: World) -> Record:

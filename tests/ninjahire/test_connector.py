@@ -10,7 +10,7 @@ from syncd.sandbox import Fault
 from tests.ninjahire import examples
 from tests.ninjahire.world import account, answering, played, run, wait
 
-JOBS, CANDIDATES, APPLICATIONS = FACTS.walks
+JOBS, CANDIDATES, APPLICATIONS, CALLS = FACTS.walks
 STAGE, ACTIVITY = "source_application_status", "application_stage"
 
 

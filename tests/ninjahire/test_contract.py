@@ -1,20 +1,28 @@
 from connectors.ninjahire import plugin
 from syncd.connector import Delivery
+from syncd.contract import Edit, PapersContract, World
 from syncd.model import Draft, Kind, Parent, Ref
-from syncd.contract import ConnectorContract, Edit, World
 from tests.ninjahire.world import account, played, signed
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
-class TestContract(ConnectorContract):
+class TestContract(PapersContract):
     def world(self):
         sandbox = played()
         sandbox.fill(jobs=3, people=57)
+        for application in [*sandbox.rows["application"]][:3]:
+            sandbox.call(application)
+        sandbox.interviews.scheduling.update(dict.fromkeys(sandbox.rows["job"], True))
         return World(sandbox, plugin, account())
 
     def first(self, world, kind):
         return next(iter(world.sandbox.rows[kind]))
+
+    def not_screened(self, world):
+        rows = world.sandbox.rows["application"].values()
+        open_ones = (row["id"] for row in rows if row["source_application_status"] == "Interview")
+        return Ref(Kind.APPLICATION, next(open_ones))
 
     def drafts(self, world):
         job, candidate = self.first(world, "job"), self.first(world, "candidate")

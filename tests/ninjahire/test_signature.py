@@ -33,11 +33,19 @@ def test_a_genuine_delivery_names_the_application_however_its_event_is_spelled(e
     assert verdict(signed(BODY, event=event)) == FOUND
 
 
+def test_a_call_is_looked_at_again_and_its_application():
+    call = Ref(Kind.SCREENING, examples.JOB_ID)
+    for told in ({"id": call.id, "application_id": ID}, {"call_id": call.id, "application_id": ID}):
+        notice = verdict(signed(orjson.dumps(told), event="call_activity"))
+        assert notice == Notice(refs=(call, Ref(Kind.APPLICATION, ID)))
+    alone = verdict(signed(orjson.dumps({"id": call.id, "status": "call_completed"}), event="call_activity"))
+    assert alone == Notice(refs=(call,))
+
+
 @pytest.mark.parametrize(
     ("event", "payload", "notice"),
     [
-        ("call_activity", {"id": examples.JOB_ID, "application_id": ID}, FOUND),
-        ("call_activity", {"id": ID, "status": "call_completed"}, LOOK),
+        ("call_activity", {"status": "call_completed"}, Notice(walks=("calls",))),
         (None, {"id": ID}, LOOK),
         (None, {"application_id": ID}, FOUND),
         ("application_activty", {"status": "Hired"}, LOOK),
