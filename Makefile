@@ -31,7 +31,7 @@ test: lint
 	SEEDS=$(SEEDS) CRASHES_EACH=3 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
-test-system: .venv/.installed-dev .venv/debian/usr/bin/promtool chromium compose
+test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py
 
 simulate: .venv/.installed-dev
@@ -85,13 +85,15 @@ compose:
 	  echo 'Installing docker-compose from Debian ...' && apt-get -qq update && \
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends docker-compose >/dev/null; }
 
-# Debian's Prometheus, unpacked beside the rest: nothing is installed, no service runs, and root is not needed where
-# apt's lists are there already.
-.venv/debian/usr/bin/promtool: | .venv/.installed-dev
+# Debian's Prometheus and what its page is drawn with, unpacked beside the rest: nothing is installed, no service runs,
+# and root is not needed where apt's lists are there already.
+PROMETHEUS := prometheus libjs-bootstrap4 libjs-d3 libjs-eonasdan-bootstrap-datetimepicker libjs-jquery libjs-jquery-hotkeys \
+  libjs-moment libjs-moment-timezone libjs-mustache libjs-popper.js libjs-rickshaw
+.venv/debian/.prometheus: | .venv/.installed-dev
 	@echo 'Fetching Prometheus from Debian ...'
 	@rm -rf .venv/debian && mkdir -p .venv/debian
-	@cd .venv/debian && (apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; })
-	@dpkg-deb -x .venv/debian/prometheus_*.deb .venv/debian && rm .venv/debian/prometheus_*.deb
+	@cd .venv/debian && (apt-get -qq download $(PROMETHEUS) || { apt-get -qq update && apt-get -qq download $(PROMETHEUS); })
+	@cd .venv/debian && for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
 	@touch $@
 
 # Both locks name exact versions and hashes, and no index. The second holds the first, and is installed as it stands: it
