@@ -258,7 +258,7 @@ class MemoryConnector:
 
     def _with_children(self, walk: Walk, thing: Thing) -> list[Record]:
         records = list(self.system.told(thing))
-        if Kind.APPLICATION in walk.kinds and not self.facts.rows:
+        if {Kind.CANDIDATE, Kind.APPLICATION} <= {*walk.kinds} and not self.facts.rows:
             own = [a for a in self.system.of(Kind.APPLICATION) if a.parents[Kind.CANDIDATE] == thing.ref.id]
             records += [record for application in own for record in self.system.told(application)]
         return records

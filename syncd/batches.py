@@ -192,6 +192,8 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
     pair = work.world.pair(batch.pair)
     items = list(items_of(work, id_))
     if batch.sent_at is None:
+        if overflow := [item.application for item in items[limits.files :]]:
+            _move(work, pair, overflow, _new_batch(work, pair, batch.job, 0.0))
         items = items[: limits.files]
         allowed = _affordable(work, pair, limits)
         if allowed < len(items):
@@ -290,7 +292,7 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
             "reason": None,
             "detail": "",
         }
-        values |= {"credits": credits, "sent_at": work.tx.now} if first else {}
+        values |= {"credits": credits_each, "sent_at": work.tx.now} if first else {}
         work.sql.execute(sa.update(_items).where(*where).values(values))
         note(work, pair.left.name, Kind.APPLICATION.value, one.application, "sent", detail=SUBMIT)
         row = work.tx.record(pair.left.name, Kind.APPLICATION, one.application)

@@ -124,6 +124,8 @@ class World:
     def walks_of(self, connection: str) -> tuple[Walk, ...]:
         """The walks of a connection that some pair needs."""
         wanted = {kind for kind in Kind for _ in self.pairs_of(connection, kind)}
+        if any(pair.batches and pair.left.name == connection for pair in self.pairs):
+            wanted.add(Kind.JOB)  # a batch is one job's
         return tuple(walk for walk in self.connections[connection].facts.walks if wanted & set(walk.kinds))
 
     def pair(self, name: str) -> Pair:
