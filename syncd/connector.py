@@ -472,17 +472,20 @@ LINK = "syncd.link"  # request extension: an address that a system gave out; no 
 STREAMED = "syncd.streamed"  # request extension: hand the body over as it comes, do not keep it for a retry
 
 
-async def download(client: httpx.AsyncClient, url: str, *, longest: int) -> AsyncIterator[bytes]:
+async def download(
+    client: httpx.AsyncClient, url: str, *, longest: int, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[bytes]:
     """The bytes behind an address that a system gave out, whoever serves them; of at most ``longest`` bytes.
 
-    Nothing of the account goes along, and no redirect is followed. Raises ``Gone`` where the address leads to nothing
+    Nothing of the account goes along, and no redirect is followed. With ``headers`` that prove the account it is a call
+    like all others, to the system itself. Raises ``Gone`` where the address leads to nothing
     (any more), ``Rejected`` where the file is longer or the address may not be called, ``Unavailable`` otherwise.
     """
     taken = 0
     try:
         if not httpx.URL(url).is_absolute_url:
             raise httpx.InvalidURL("the address is not whole")
-        request = client.build_request("GET", url, extensions={LINK: True, STREAMED: True})
+        request = client.build_request("GET", url, headers=headers, extensions={LINK: headers is None, STREAMED: True})
         response = await client.send(request, stream=True)
         try:
             if not response.is_success:

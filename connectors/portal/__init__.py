@@ -17,12 +17,14 @@ What costs money or mails people is never asked for: recommendations, enriching,
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 import httpx
 
-from connectors.portal import walks, wire
+from connectors.portal import beside, walks, wire
 from connectors.portal.api import BASE_URL, Api, Statuses, at
+from connectors.portal.beside import Beside
 from connectors.portal.papers import Papers
 from connectors.portal.sandbox import PortalSandbox
 from syncd.clock import Clock
@@ -63,6 +65,7 @@ FACTS = Facts(
         ),
         Kind.APPLICATION: KindFacts(
             lists=frozenset({wire.STAGE, wire.PERSONS_STAGE, wire.ASSIGNMENT, *wire.PLACEMENT}),
+            details=frozenset({"resume"}),
             writes={
                 wire.STAGE: "move",
                 wire.PERSONS_STAGE: "mirror",
@@ -78,13 +81,15 @@ FACTS = Facts(
     limits=("300/1m",),  # none is documented: this is only so as not to be rude
     words=wire.STAGES,
     page=walks.WANTED,
+    attaches=beside.LIMITS,
+    remarks=beside.REMARKS,
 )
 
 
-class Portal:
+class Portal(Beside):
     """One hiring portal. Options: ``auth`` (key or bearer), ``access_client_id`` with ``access_client_secret``.
 
-    ``papers`` are the notes, activities and files beside its records.
+    Further options are those of ``beside``; ``papers`` are the notes, activities and files beside its records.
     """
 
     facts = FACTS
@@ -92,6 +97,8 @@ class Portal:
     def __init__(self, account: Account, client: httpx.AsyncClient, clock: Clock) -> None:
         self._api = Api(account, client)
         self.papers = Papers(self._api)
+        self.author = account.options.get("author")
+        self._reads_files = account.options.get("read_files") == "true"
 
     async def check(self) -> None:
         """Read one job."""
@@ -127,6 +134,9 @@ class Portal:
         told: tuple[Record, ...] = understood("GET", lambda: (wire.person(row), *wire.applications(row, held)))
         _same(told[0].ref.id == candidate)
         own = tuple(record for record in told if record.ref == ref)
+        if own and self._reads_files:
+            version = beside.version_of(await self._files(candidate))
+            own = tuple(replace(record, fields={**record.fields, "resume": version}) for record in own)
         return own + tuple(record for record in told if record.ref != ref) if own else ()
 
     async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
@@ -198,7 +208,7 @@ def _same(is_the_one: bool) -> None:  # noqa: FBT001  # a statement that is pass
 plugin = Plugin(
     facts=FACTS,
     connect=Portal,
-    options=("auth", "access_client_id", "access_client_secret"),
+    options=("auth", "access_client_id", "access_client_secret", *beside.OPTIONS),
     base_url=BASE_URL,
     sandbox=PortalSandbox,
 )

@@ -5,7 +5,7 @@ Source: the vendor's reference (https://sprint-mode-docs.pages.dev/api/jobs, /ap
 ``{"ok": false, "error": "<text>"}``; their statuses are not documented, so the usual ones are assumed.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ import orjson
 
 from connectors.portal import wire
 from connectors.portal.wire import Json, Listing
-from syncd.connector import Account, ask, decoded, understood
+from syncd.connector import Account, ask, decoded, download, same_origin, understood
 from syncd.errors import ConfigInvalid, SyncdError, Unavailable
 
 BASE_URL = "https://api.sprintmode.ai"
@@ -60,6 +60,12 @@ class Api:
         listing: Listing = understood("GET", lambda: wire.listing_of(decoded("GET", response)))
         return response, listing
 
+    async def beside(self, path: str) -> Listing:
+        """A list of what lies beside a record; raises ``Gone`` where the record is not there."""
+        response = await self._ask("GET", path)
+        listing: Listing = understood("GET", lambda: wire.listing_of(decoded("GET", response)))
+        return listing
+
     async def one(self, path: str) -> Json:
         """One object; raises ``Gone`` where nothing is there."""
         response = await self._ask("GET", path)
@@ -86,6 +92,12 @@ class Api:
         response = await self._ask("POST", path, content=content, headers=headers)
         row: Json = understood("POST", lambda: wire.object_of(decoded("POST", response)))
         return row
+
+    def content(self, url: str, longest: int) -> AsyncIterator[bytes]:
+        """The bytes of a file of the portal's own, or behind another's address, to which no key goes."""
+        whole = url if httpx.URL(url).is_absolute_url else str(httpx.URL(self._base).join(url))
+        headers = self._headers if same_origin(self._base, whole) else None
+        return download(self._client, whole, longest=longest, headers=headers)
 
     async def _ask(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any

@@ -13,11 +13,12 @@ from connectors.portal import wire
 from connectors.portal.api import Api, at
 from connectors.portal.wire import Json
 from syncd.connector import understood
-from syncd.errors import Rejected, Stale
+from syncd.errors import Rejected, Stale, Unavailable
 from syncd.model import Kind, Ref
 
 PLACES = {Kind.JOB: "jobs", Kind.CANDIDATE: "candidates"}
 LARGEST = 10 * 1024 * 1024  # bytes of a file; no limit is documented, and a portal that takes more is not in need of it
+LONGEST = 25_000_000  # bytes that are read of a file
 _NAME = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})  # as browsers write a file's name into a form
 
 
@@ -72,8 +73,15 @@ class Papers:
 
     async def notes(self, ref: Ref) -> tuple[Note, ...]:
         """The notes beside a job or a candidate; look here for a marker before a note is made again."""
-        _, listing = await self._api.listing(_place(ref, "notes"))
-        return tuple(understood("GET", lambda: [_note(row) for row in listing.rows]))
+        rows = await self._all(ref, "notes")
+        return tuple(understood("GET", lambda: [_note(row) for row in rows]))
+
+    async def _all(self, ref: Ref, what: str) -> tuple[Json, ...]:
+        """A list that has no pages; one that says that it holds more than it tells proves nothing."""
+        listing = await self._api.beside(_place(ref, what))
+        if listing.total is not None and listing.total > len(listing.rows):
+            raise Unavailable(f"the portal told not all {what}")
+        return listing.rows
 
     async def add_note(self, ref: Ref, body: str, author: str) -> str:
         """Add a note in the name of an e-mail address; its id."""
@@ -82,9 +90,10 @@ class Papers:
     async def activities(self, ref: Ref) -> tuple[Activity, ...]:
         """The log of a job, or of a candidate."""
         if ref.kind is Kind.JOB:
-            rows: Any = (await self._api.listing(_place(ref, "activities")))[1].rows
+            rows: Any = await self._all(ref, "activities")
         else:
-            rows = (await self._api.one(_place(ref))).get("activities") or ()
+            row = await self._api.one(_place(ref))
+            rows = understood("GET", lambda: row["activities"]) or ()
         return tuple(understood("GET", lambda: [_activity(row) for row in rows]))
 
     async def log(self, ref: Ref, type_: str, title: str, body: str) -> str:
@@ -96,8 +105,12 @@ class Papers:
 
     async def files(self, ref: Ref) -> tuple[File, ...]:
         """The files of a job or a candidate."""
-        _, listing = await self._api.listing(_place(ref, "files"))
-        return tuple(understood("GET", lambda: [_file(row) for row in listing.rows]))
+        rows = await self._all(ref, "files")
+        return tuple(understood("GET", lambda: [_file(row) for row in rows]))
+
+    def read(self, url: str) -> AsyncIterator[bytes]:
+        """The content behind a file's address: the portal's own wants the key, another's is signed itself."""
+        return self._api.content(url, LONGEST)
 
     async def attach(self, ref: Ref, upload: Upload, key: str) -> str:
         """Stream a file to a job or a candidate; its id. ``key`` is unguessable: it parts the form.

@@ -97,18 +97,31 @@ class PortalSandbox(Sandbox):
         email: str,
         created_at: float | None = None,
         assigned: bool = False,
+        resume: bytes | None = None,
         **more: Any,
     ) -> str:
         """Somebody applies for a job; the application's id.
 
         Whoever is new has the job and no assignment, unless ``assigned``; whoever is known gets an assignment.
+        ``resume`` is the content of a PDF.
         """
         known = next((row for row in self.rows["candidate"].values() if row["email"] == email), None)
         fields = {"name": name, "email": email, **more, "job_id": job_id}
         row = known or self._bear_person("human", fields, created_at)
         if (assigned or row["job_id"] != job_id) and self.table.assignment(row["id"], job_id) is None:
             self._assign("human", row, job_id, {"stage": more.get("stage", "applied")}, created_at)
+        if resume is not None:
+            self.papers.keep("human", "candidate", row["id"], "cv.pdf", resume)
         return f"{row['id']}:{job_id}"
+
+    def put_resume(self, application_id: str, content: bytes, name: str = "cv.pdf") -> None:
+        """Somebody uploads a file to the person of an application, beside those that are there."""
+        self.papers.keep("human", "candidate", application_id.partition(":")[0], name, content)
+
+    def resume_of(self, application_id: str) -> bytes | None:
+        """The content of the last file of an application's person."""
+        files = self.papers.files.get(application_id.partition(":")[0])
+        return self.papers.contents[files[-1]["id"]] if files else None
 
     def assign(self, job_id: str, candidate_id: str, stage: str = "applied") -> str:
         """Somebody assigns a candidate to a job; the application's id."""

@@ -49,9 +49,14 @@ class Papers:
     def _listing(self, kind: str, kept: Kept) -> Any:
         async def listing(request: Request) -> Response:
             row = self.table.one(kind, request.path_params["id"])
-            return answer(kept.get(row["id"], []))
+            rows = kept.get(row["id"], [])
+            return answer([self._with_url(request, one) for one in rows] if kept is self.files else rows)
 
         return listing
+
+    @staticmethod
+    def _with_url(request: Request, file: Row) -> Row:
+        return {**file, "url": f"{str(request.base_url).rstrip('/')}/api/files/{file['id']}"}
 
     def _add_note(self, kind: str) -> Any:
         async def add(request: Request) -> Response:
@@ -92,19 +97,21 @@ class Papers:
             assert isinstance(content, bytes)
             if len(content) > LARGEST:
                 raise Refused(400, "File too large")
-            made = self._keep(kind, row["id"], part.get_filename() or "file", part.get_content_type(), content)
-            made["url"] = f"{str(request.base_url).rstrip('/')}/api/files/{made['id']}"
-            told = {"filename": made["filename"], "size": made["size"]}
-            self.note("api", "file", kind, row["id"], {}, told)
+            name = part.get_filename() or "file"
+            made = self.keep("api", kind, row["id"], name, content, part.get_content_type())
             return answer({"id": made["id"], "filename": made["filename"]}, 201)
 
         return add
 
-    def _keep(self, kind: str, id_: str, name: str, type_: str, content: bytes) -> Row:
+    def keep(
+        self, by: str, kind: str, id_: str, name: str, content: bytes, type_: str = "application/octet-stream"
+    ) -> Row:
+        """Keep a file of a job or candidate, beside those that are there."""
         made = {**self._new("file"), "filename": name, "content_type": type_, "size": len(content)}
         made["r2_key"] = f"{kind}s/{id_}/{made['id']}"
         self.files.setdefault(id_, []).append(made)
         self.contents[made["id"]] = content
+        self.note(by, "file", kind, id_, {}, {"filename": name, "size": len(content)})
         return made
 
     async def _content(self, request: Request) -> Response:

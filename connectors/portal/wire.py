@@ -12,7 +12,7 @@ who has a job, but no assignment yet, gets one by her first move. Its fields tel
 * ``candidate.stage`` is the person's, told by the applications that it can be about: the active ones, or all of them
   where none is active. Told by more than one, each bears the trait ``several_active``: a move made on the person alone
   names none of them.
-* ``assignment`` is the assignment's id; None: there is none yet.
+* ``assignment`` is the assignment's id; None: there is none yet, and nothing of a placement is told.
 """
 
 import re
@@ -223,7 +223,7 @@ def _application(
     if job_id in bearers and persons:
         fields[PERSONS_STAGE] = persons
     fields[ASSIGNMENT] = None if assignment is None else id_of(assignment)
-    fields.update(dict.fromkeys(PLACEMENT) if assignment is None else told(assignment, PLACEMENT))
+    fields.update({} if assignment is None else told(assignment, PLACEMENT))
     traits = {
         UNASSIGNED: assignment is None,
         ASSIGNED_TWICE: twice,

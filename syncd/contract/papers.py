@@ -150,7 +150,7 @@ class PapersContract(ConnectorContract):
             links = [request for request in scene.wire.requests if request.extensions.get("syncd.link")]
             for request in links:
                 assert "authorization" not in request.headers
-                assert scene.world.account.token not in str(request.url)
+                assert scene.world.account.token not in f"{request.url} {request.headers}"
             assert links or not file.link
 
         self._play_resume(scene)

@@ -80,7 +80,7 @@ def test_the_address_may_be_given_with_its_path_or_without(base):
 
 
 def test_the_plugin_knows_its_options():
-    assert set(plugin.options) == {"auth", "access_client_id", "access_client_secret"}
+    assert set(plugin.options) == {"auth", "access_client_id", "access_client_secret", "author", "read_files"}
 
 
 # --- both places of a stage

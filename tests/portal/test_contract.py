@@ -1,11 +1,13 @@
 """The portal keeps the contract of all connectors."""
 
+from dataclasses import replace
 from typing import ClassVar
 
+from syncd.contract import Edit, PapersContract, World
 from syncd.model import Draft, Kind, Parent, Ref
-from syncd.contract import ConnectorContract, Edit, World
 from tests.portal.world import ACCOUNT, new_sandbox, plugin
 
+OPTIONS = {"author": "sync@example.test", "read_files": "true"}
 ANA = {
     "name": "Ana Contract",
     "email": "ana.contract@example.test",
@@ -15,13 +17,25 @@ ANA = {
 }
 
 
-class TestContract(ConnectorContract):
+class TestContract(PapersContract):
     unknown_ids: ClassVar = {Kind.APPLICATION: "cand_99999999:job_99999999"}
 
     def world(self):
         sandbox = new_sandbox()
         sandbox.fill(jobs=3, people=205)
-        return World(sandbox, plugin, ACCOUNT)
+        sandbox.put_resume(self.somebody(sandbox), b"%PDF-1.4 made up", "My r\u00e9sum\u00e9.pdf")
+        return World(sandbox, plugin, replace(ACCOUNT, options=OPTIONS))
+
+    def somebody(self, sandbox):
+        row = next(iter(sandbox.rows["candidate"].values()))
+        return f"{row['id']}:{row['job_id']}"
+
+    def with_resume(self, world):
+        return Ref(Kind.APPLICATION, self.somebody(world.sandbox))
+
+    def target(self, world):
+        row = list(world.sandbox.rows["candidate"].values())[1]
+        return Ref(Kind.APPLICATION, f"{row['id']}:{row['job_id']}")
 
     def drafts(self, world):
         jobs, people = world.sandbox.rows["job"], world.sandbox.rows["candidate"]

@@ -128,3 +128,22 @@ def test_who_applies_at_the_portal_gets_her_assignment_by_her_first_move():
 
     town.play(scene)
     assert town.stages()["nadia@example.com"] == "interview"
+
+
+def test_who_is_hired_in_workable_is_placed_in_the_portal_on_that_day():
+    town = Town()
+
+    async def scene():
+        job = next(iter(town.home.snapshot()["job"]))
+        town.home.apply(job, name="Nadia New", email="nadia@example.com", phone="+12025550122")
+        await town.work_on(3)
+        born = next(row for row in town.acme.snapshot()["application"] if row not in town.rows)
+        for row in (town.rows[0], born):
+            town.acme.move(row, "Hired")
+        await town.work_on(4)
+
+    town.play(scene)
+    hired = {email for email, stage in town.stages().items() if stage == "hired"}
+    assert hired == {"p0@example.com", "nadia@example.com"}
+    days = [row["placement_date"] for row in town.home.rows["assignment"].values() if row["placement_date"]]
+    assert days == ["2027-01-15"] * 2
