@@ -33,6 +33,7 @@ from syncd.server import address_of, build_app, listening, serving
 from syncd.settings import Config, revealed
 from syncd.site import Source
 from syncd.store import open_engine
+from syncd.watch import Watch
 
 STOP_S = 20.0  # how long a stop waits for writes under way
 STEADY_S = 300.0  # whoever has lived so long begins again at once
@@ -151,7 +152,7 @@ class Daemon:
         self.clock = app.store.clock
         self.down: set[str] = set()
         self._metrics = metrics
-        self._subscriptions = subscriptions.Watch(app)
+        self._subscriptions = Watch(app)
         self._lock = lock
         self._stopping = stopping
         self._run_command = run_command

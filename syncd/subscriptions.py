@@ -8,7 +8,7 @@ are asked for. Secrets that are agreed on at registration are kept sealed; after
 day, for deliveries that are still under way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -17,24 +17,15 @@ import httpx
 import sqlalchemy as sa
 import structlog
 
-from syncd import cycle, figures, schema
+from syncd import cycle, schema
 from syncd.app import App
 from syncd.connector import Batches, Hooks, Subscribes, Subscription, Wish, is_local
 from syncd.errors import ConfigInvalid, Gone, OutcomeUnknown, Rejected, SyncdError, Taken
-from syncd.limits import parse_rules
 from syncd.settings import revealed
 from syncd.setup import Connection, Pair, World
 
-LOOK_S = 3600.0  # between two looks at a list
-LOOK_SHARE = 0.04  # of the tightest budget, at most
-AGAIN_SHARE = 0.25  # of that time, after a look that failed
-TICK_S = 15.0
 ROUNDS = 4  # looks at a list until all is as it should be
 BELIEVED_S = 86_400.0  # how long a secret that is over still proves a delivery
-SILENT_S = 86_400.0  # without any delivery, while changes are found
-SILENT_GAPS = 3.0  # ... or so many times the usual gap between two, if that is longer
-LEAST_FOUND = 5  # changes
-SETTLED_S = 3600.0  # after a start, changes of the time before it are found
 
 Told = dict[str, Any]
 log = structlog.get_logger()
@@ -183,7 +174,7 @@ def _found(need: Need, wish: Wish, listed: Sequence[Subscription], kept: Sequenc
     secret = _secret(known, kept) or next(iter(need.configured), None)
     wish = replace(wish, secret=secret if hooks.key == "secret" else None)
     if known is None:
-        return Found(wish, State.TAKEN if _is_taken(hooks, wish, listed) else State.MISSING)
+        return Found(wish, State.TAKEN if _is_taken(need, hooks, wish, listed, kept) else State.MISSING)
     if not known.is_sound or known.events != wish.events:
         return Found(wish, State.WRONG, known)
     if hooks.key == "token" or secret is not None:
@@ -192,9 +183,10 @@ def _found(need: Need, wish: Wish, listed: Sequence[Subscription], kept: Sequenc
     return Found(wish, State.DEAF if was_made_by_us else State.WRONG, known)
 
 
-def _is_taken(hooks: Hooks, wish: Wish, listed: Sequence[Subscription]) -> bool:
-    """Whether to subscribe would take an event away from somebody."""
-    return hooks.one_each and any(wish.events & each.events and not each.is_withdrawn for each in listed)
+def _is_taken(need: Need, hooks: Hooks, wish: Wish, listed: Sequence[Subscription], kept: Sequence[Kept]) -> bool:
+    """Whether to subscribe would take an event away from somebody else."""
+    others = [each for each in listed if not each.is_withdrawn and not _is_ours(need, each, kept)]
+    return hooks.one_each and any(wish.events & each.events for each in others)
 
 
 def _secret(known: Subscription | None, kept: Sequence[Kept]) -> str | None:
@@ -446,155 +438,6 @@ class Registrar:
                 )
             elif each.state is not State.THERE and not self._outcome.problems:
                 self._outcome.problems.append(f"{place}: {system} does not list our address for {events}")
-
-
-# --- watching -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Heard:
-    """What was found without webhooks since one last came: how many changes, since when, and whether it was told."""
-
-    found: int = 0
-    since: float = 0.0
-    is_told: bool = False
-
-
-class Watch:
-    """Looks at the lists again and again, and notices when changes are found and nothing is heard."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._clock = app.store.clock
-        self._began_at = app.store.clock.now()
-        self._due: dict[str, float] = {}
-        self._heard: dict[str, Heard] = {}
-
-    async def begin(self) -> None:
-        """Know the secrets before the first webhook comes, and what is needed before the first look."""
-        hearing = self._app.hearing
-        hearing.secrets = await self._app.store.run(secrets_of, self._app.world, self._clock.now())
-        off = await self._app.store.run(switched_off, self._app.world)
-        hearing.is_up = {name: False for name in self._app.world.connections if need_of(self._app, name).wishes}
-        for name in off:
-            hearing.is_up.pop(name, None)
-
-    def listen(self, action: str, facts: Mapping[str, Any]) -> None:
-        """Count what lists show that no webhook had told (a listener)."""
-        now = self._clock.now()
-        if action != "page" or not facts["wanted"] or now - self._began_at < SETTLED_S:
-            return
-        heard = self._heard.setdefault(facts["connection"], Heard())
-        heard.since = heard.since or now
-        heard.found += int(facts["wanted"])
-
-    async def run(self) -> None:
-        """For ever."""
-        while True:
-            off = await self._app.store.run(switched_off, self._app.world)
-            for name in self._app.world.connections:
-                if name not in off and not await self._app.store.run(cycle.is_stopped, name):
-                    await self._tend(name)
-            await self._clock.sleep_until(self._clock.now() + TICK_S)
-
-    async def _tend(self, name: str) -> None:
-        gap_s, now = interval_s(self._app.world.connections[name]), self._clock.now()
-        if not await self._app.store.run(self._is_concerned, name):
-            return
-        if name not in self._due:
-            self._due[name] = await self._first_due(name)
-        anew = await self._app.store.run(self._is_silent, name)
-        if anew or now >= self._due[name]:
-            fine = await self._attempt(name, anew=anew)
-            self._due[name] = self._clock.now() + gap_s * (1.0 if fine else AGAIN_SHARE)
-
-    def _is_concerned(self, connection: sa.Connection, name: str) -> bool:
-        """Whether a connection needs subscriptions, or has some that it needs no more."""
-        configured = self._app.config.connections
-        return bool(need_of(self._app, name).wishes or kept_of(connection, self._app.world, name, configured))
-
-    async def _first_due(self, name: str) -> float:
-        """At once after a start; where calls are dear, not before the last look has aged."""
-        gap_s = interval_s(self._app.world.connections[name])
-        told = await self._app.store.run(cycle.recalled, _looked_at(name))
-        at, _, stamp = (told or "0 ").partition(" ")
-        if gap_s <= LOOK_S or stamp != _stamp(need_of(self._app, name)):
-            return 0.0
-        if self._clock.now() < float(at) + gap_s:
-            self._app.hearing.is_up[name] = True
-        return float(at) + gap_s
-
-    async def _attempt(self, name: str, *, anew: bool = False) -> bool:
-        """Register what is needed; whether all is there. A problem is told once, and its end."""
-        was_up = self._app.hearing.is_up.get(name)
-        try:
-            outcome = await register(self._app, name, anew=anew)
-        except SyncdError as error:
-            log.info("Subscriptions could not be looked at; they are later.", action="webhooks_later",
-                     connection=name, why=str(error))  # fmt: skip
-            return False
-        if outcome.problems and was_up is not False:
-            log.warning("Webhooks are not registered as they should be.", action="webhooks_down", connection=name,
-                        why=outcome.problems[0])  # fmt: skip
-        fine = not outcome.problems
-        if fine:
-            note = f"{self._clock.now()!r} {_stamp(outcome.need)}"
-            await self._app.store.run(cycle.remember, _looked_at(name), note)
-        return fine
-
-    def _is_silent(self, connection: sa.Connection, name: str) -> bool:
-        """Whether a silence is new. It ends with the first delivery."""
-        heard, now = self._heard.get(name), self._clock.now()
-        first, last, count = arrivals_of(connection, name)
-        if heard is None or (last or 0.0) > heard.since:
-            self._heard.pop(name, None)
-            self._app.hearing.silent.discard(name)
-            return False
-        gap_s = (last - first) / (count - 1) if first is not None and last is not None and count > 1 else 0.0
-        if heard.is_told or not is_silent(heard.found, now - max(heard.since, last or 0.0), gap_s):
-            return False
-        if not figures.is_first_sync_over(connection, self._app.world):
-            return False
-        heard.is_told = True
-        self._app.hearing.silent.add(name)
-        log.warning(
-            "Changes are found and no webhook comes; the addresses are registered anew.",
-            action="webhooks_silent", connection=name, found=heard.found,
-        )  # fmt: skip
-        return True
-
-
-def is_silent(found: int, quiet_s: float, gap_s: float) -> bool:
-    """Whether nothing was heard for longer than chance explains, though so many changes were found.
-
-    ``gap_s``: the usual time between two deliveries.
-    """
-    return found >= LEAST_FOUND and quiet_s >= max(SILENT_S, SILENT_GAPS * gap_s)
-
-
-def interval_s(connection: Connection) -> float:
-    """Seconds between two looks: an hour, or as long as they take no more than their share of a tight budget."""
-    rules = parse_rules(connection.limits)
-    return max([LOOK_S, *(rule.window_s / (rule.calls * LOOK_SHARE) for rule in rules)])
-
-
-_inbox = schema.inbox.c
-
-
-def arrivals_of(connection: sa.Connection, name: str) -> tuple[float | None, float | None, int]:
-    """When the first and the last delivery came that are remembered, and how many are."""
-    at = _inbox.received_at
-    asked = sa.select(sa.func.min(at), sa.func.max(at), sa.func.count()).where(_inbox.connection == name)
-    first, last, count = connection.execute(asked).one()
-    return first, last, int(count)
-
-
-def _looked_at(name: str) -> str:
-    return f"subscriptions/{name}"
-
-
-def _stamp(need: Need) -> str:
-    return ",".join(f"{wish.url}={'+'.join(sorted(wish.events))}" for wish in need.wishes)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
