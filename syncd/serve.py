@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from syncd import crosscheck, page, push, schedule, schema, subscriptions, webhooks
+from syncd import crosscheck, page, push, schedule, schema, webhooks
 from syncd.app import App, Network, build, open_store, ownership_of, sealer_of, store_url
 from syncd.clock import Clock
 from syncd.connector import Plugin
