@@ -201,6 +201,25 @@ def sealer_of(config: Config, entropy: Callable[[int], bytes]) -> Sealer:
     return Sealer(key_from_file(path, entropy), entropy)
 
 
+def carry_budgets(trial: Store, config: Config, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+    """Count calls that were made before there was a store in the store of the config, which is made with this."""
+    rows = trial.run_now(_budgets)
+    engine = open_engine(store_url(config))
+    lock = ownership_of(config, engine)
+    try:
+        if lock.take():  # else a daemon has the store, and counts for itself
+            store = open_store(config, clock, sealer_of(config, entropy), threaded=False)
+            store.run_now(upsert, schema.budgets, rows)
+            store.close()
+    finally:
+        lock.release()
+        engine.dispose()
+
+
+def _budgets(connection: sa.Connection) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(sa.select(schema.budgets)).mappings()]
+
+
 def prove_key(connection: sa.Connection, sealer: Sealer) -> None:
     """Refuse a key other than the one that the store's digests were made with."""
     known = cycle.recalled(connection, "key_check")

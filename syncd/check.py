@@ -219,6 +219,14 @@ def _tells(terms: Terms | None) -> frozenset[str]:
     return told | NAMES if "name" in told else told
 
 
+def demands(pair: Pair, end: End) -> Iterator[tuple[Kind, str, bool]]:
+    """What an end demands that the other may lack: the kind, our field, and whether the other tells it at times."""
+    for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
+        for name, is_told in _uncovered(pair, kind, end) if pair.flows_to(kind, end) else ():
+            if not is_told or name not in _ALWAYS_TOLD:
+                yield kind, name, is_told
+
+
 # What every record has; a default for one of these would make people and jobs up.
 _ALWAYS_TOLD = WORDED | NAMES | {"email", "title"}
 

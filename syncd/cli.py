@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,8 @@ from syncd.connector import Plugin
 from syncd.crosscheck import examine
 from syncd.demo import demo as run_demo
 from syncd.errors import ConfigInvalid, SyncdError
+from syncd.init import Given, Means, Wishes
+from syncd.init import init as make_config
 from syncd.metrics import Figures
 from syncd.play import play
 from syncd.serve import serve as serve_daemon
@@ -72,6 +74,7 @@ class Outside:
     entropy: Callable[[int], bytes] = os.urandom
     network: Network = lambda name: None
     run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run
+    asking: Callable[[], tell.Asks | None] = tell.asking
     file: Path | None = None
 
     def out(self) -> Console:
@@ -278,6 +281,80 @@ def _told(outside: Outside, facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 # --- before and at the first run ------------------------------------------------------------------------------------
+
+Text = str | None
+Way = Annotated[Text, typer.Option(metavar="WAY", help='"->", "<-", "<->" or "off" [default: what is possible].')]
+Left = Annotated[Text, typer.Option(metavar="SYSTEM", help="The system of record, often workable.")]
+LeftName = Annotated[Text, typer.Option(metavar="NAME", help="What to call it here [default: the system].")]
+LeftUrl = Annotated[Text, typer.Option(metavar="URL", help="Its address [default: the system's, if it has one].")]
+LeftMember = Annotated[Text, typer.Option(metavar="WHO", help="In whose name to write there: an e-mail or id.")]
+Right = Annotated[Text, typer.Option(metavar="SYSTEM", help="The other system.")]
+RightName = Annotated[Text, typer.Option(metavar="NAME", help="As --left-name.")]
+RightUrl = Annotated[Text, typer.Option(metavar="URL", help="As --left-url.")]
+RightMember = Annotated[Text, typer.Option(metavar="WHO", help="As --left-member.")]
+PairName = Annotated[Text, typer.Option(metavar="NAME", help="What to call the pair [default: both names].")]
+Defaults = Annotated[
+    list[str] | None,
+    typer.Option("--default", metavar="NAME.FIELD=VALUE", help="What a system demands and the other lacks."),
+]
+SecretsDir = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Keep the tokens there, a file each, for your eyes only.")
+]
+
+
+@app.command(short_help="Write a configuration by asking.")
+def init(
+    ctx: typer.Context,
+    *,
+    left: Left = None,
+    left_name: LeftName = None,
+    left_url: LeftUrl = None,
+    left_member: LeftMember = None,
+    right: Right = None,
+    right_name: RightName = None,
+    right_url: RightUrl = None,
+    right_member: RightMember = None,
+    pair: PairName = None,
+    jobs: Way = None,
+    candidates: Way = None,
+    applications: Way = None,
+    default: Defaults = None,
+    secrets_dir: SecretsDir = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; what is missing is told.")] = False,
+) -> None:
+    """Write a configuration by asking: prove both tokens, propose the stage map, and end with `syncd plan`.
+
+    Tokens are typed unseen, or come from the environment (SYNCD_CONNECTIONS__NAME__TOKEN). None stands in the file.
+    """
+    ways = {"jobs": jobs, "candidates": candidates, "applications": applications}
+    ends = Given(left, left_name, left_url, left_member), Given(right, right_name, right_url, right_member)
+    flows = {key: way for key, way in ways.items() if way is not None}
+    _init(ctx.obj, Wishes(*ends, pair, flows, dict(map(_default, default or ())), secrets_dir), asks=not yes)
+
+
+def _init(outside: Outside, wishes: Wishes, *, asks: bool) -> None:
+    file = outside.file or Path(outside.environ.get("SYNCD_CONFIG") or "config.toml")
+    made = make_config(_means(outside, asks=asks), wishes, file)
+    for sentence in made.told:
+        tell.sentence(outside.out(), sentence)
+    tell.sentence(outside.out(), "This is what `syncd backfill` would write (`syncd plan` tells it again):")
+    _plan(replace(outside, environ=made.environ, file=file), {}, as_json=False)
+
+
+def _means(outside: Outside, *, asks: bool) -> Means:
+    say = partial(tell.sentence, outside.err())
+    ask = outside.asking() if asks else None
+    return Means(outside.environ, outside.clock, outside.rng, outside.entropy, outside.network, outside.run, say, ask)
+
+
+def _default(text: str) -> tuple[tuple[str, str], str]:
+    """A connection's field and its default, as typed."""
+    place, is_said, value = text.partition("=")
+    connection, dot, name = place.partition(".")
+    if not (is_said and dot and connection and name):
+        hint = f"{text!r} is no default; write for example --default screener.industry=Software"
+        raise typer.BadParameter(hint, param_hint="--default")
+    return (connection, name), value
 
 
 @app.command(short_help="Prove the configuration; nothing is written.")

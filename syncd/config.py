@@ -69,7 +69,7 @@ def _gather(file: Path, variables: dict[str, Any], secrets: dict[str, Any]) -> d
 def _refuse_missing(file: Path) -> None:
     if not file.exists():
         raise ConfigInvalid(
-            f"{file}: there is no such file; copy config.example.toml from syncd's source and edit the copy, or name "
+            f"{file}: there is no such file; `syncd init` makes one by asking, or copy config.example.toml, or name "
             f"another file with --config or {PREFIX}CONFIG"
         )
     if not file.is_file():
@@ -96,13 +96,14 @@ def _secret_files(environ: Mapping[str, str]) -> dict[Place, tuple[str, str]]:
         return {}
     sections = tuple(f"{section}__" for section in Config.model_fields)
     return {
-        tuple(file.name.lower().split("__")): (f"the file {file}", _secret_file(file))
+        tuple(file.name.lower().split("__")): (f"the file {file}", secret_file(file))
         for file in sorted(folder.iterdir())
         if file.name.lower().startswith(sections) and file.is_file()
     }
 
 
-def _secret_file(file: Path) -> str:
+def secret_file(file: Path) -> str:
+    """A secret that stands in a file of its own, without white space around it."""
     try:
         with file.open("rb") as opened:
             content = opened.read(LONGEST_SECRET + 1)

@@ -5,11 +5,13 @@ turn a line around. Colours appear on a terminal only, and never with NO_COLOR.
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import orjson
+import typer
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -482,6 +484,27 @@ def sentence(console: Console, text: str, *, good: bool = True) -> None:
     """One sentence, or one on each line."""
     for line in text.split("\n"):
         _line(console, line, "" if good else BAD)
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+
+class Asks(Protocol):
+    """Asks a person one question; what is hidden is not shown while it is typed."""
+
+    def __call__(self, question: str, default: str | None = None, *, hidden: bool = False) -> str:
+        """The answer, stripped; the default for an empty one."""
+        ...
+
+
+def asking() -> Asks | None:
+    """Who answers questions: the person at this terminal; None where there is none."""
+    return _ask if sys.stdin.isatty() else None
+
+
+def _ask(question: str, default: str | None = None, *, hidden: bool = False) -> str:
+    answer = typer.prompt(question, default=default, hide_input=hidden, show_default=bool(default), err=True)
+    return str(answer).strip()
 
 
 # --- progress -------------------------------------------------------------------------------------------------------

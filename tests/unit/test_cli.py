@@ -20,8 +20,8 @@ from syncd.sandbox import Sandbox
 
 NOW = 1_790_000_000.0
 COMMANDS = (
-    "check", "plan", "backfill", "serve", "pause", "resume", "status", "held", "resolve", "explain", "demo", "sandbox",
-    "links", "links show", "links add", "links cut",
+    "init", "check", "plan", "backfill", "serve", "pause", "resume", "status", "held", "resolve", "explain", "demo",
+    "sandbox", "links", "links show", "links add", "links cut",
 )  # fmt: skip
 CONFIG = """
 [connections.acme]

@@ -315,7 +315,7 @@ def test_a_mistake_from_elsewhere_names_where_it_came_from(mistakes, tmp_path):
 
 
 def test_a_missing_file_names_the_way_out(tmp_path):
-    with pytest.raises(ConfigInvalid, match=r"nothing\.toml: there is no such file; copy config\.example") as told:
+    with pytest.raises(ConfigInvalid, match=r"nothing\.toml: there is no such file; `syncd init` makes one") as told:
         load(tmp_path / "nothing.toml", {})
     assert EXAMPLE.is_file()
     assert {"--config", "SYNCD_CONFIG"} <= set(re.findall(r"[\w-]+", str(told.value)))
