@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import batches, cycle, errands, pull, push, schema
+from syncd import batches, cycle, errands, places, pull, push, schema
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -49,7 +49,7 @@ def resolve(work: Work, hold_id: int, choice: str, other: str | None = None) -> 
         raise Refused(f"hold {hold_id} cannot be answered so; it takes: {', '.join(answers(case))}")
     if hold["intent"] is not None:
         return _answer_write(work, hold, choice)
-    if hold["reason"] in {"rows_differ", "erasure"}:
+    if hold["reason"] in {"rows_differ", "erasure", *places.REASONS}:
         return _leave_rows(work, hold)
     if pair is None:
         raise Refused(f"hold {hold_id} is of pair {hold['pair']}, which the config does not have")
@@ -144,6 +144,10 @@ def _forget_hold(work: Work, hold: dict[str, Any]) -> None:
 def _leave_rows(work: Work, hold: dict[str, Any]) -> str:
     note(work, hold["connection"], hold["kind"], hold["ref"], "dropped", fields=[hold["field"]], detail=hold["reason"])
     _forget_hold(work, hold)
+    row = work.tx.record(hold["connection"], Kind(hold["kind"]), hold["ref"])
+    if hold["reason"] in places.REASONS and row is not None:
+        places.accept(work, work.world.connections[row.connection], row)
+        return f"Both places stay as they are at {row.connection}, until one of them is moved again."
     return f"The rows stay unlike each other at {hold['connection']}, until one of them changes again."
 
 

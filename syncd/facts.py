@@ -27,7 +27,8 @@ class KindFacts:
     field of the person that a create bears. ``bears_person``: an application's create makes its person too, and
     ``only_newborn``: it cannot be made for a person who is there already. ``may_empty``: what may be written empty.
     ``reopens``: a terminal stage can be left. ``keeps_source_id``: a create keeps the id that we give. ``stage`` and
-    ``status`` name the field that carries a word of the stage or status map. ``untold``: written but never told back.
+    ``status`` name the field that carries a word of the stage or status map; ``mirror``: the one that tells the stage a
+    second time, on the person. ``untold``: written but never told back.
     ``flags``: stage words that lie over a stage; taking one off is a call of its own that shows the stage beneath.
     ``born``: what a field holds at birth that the create does not bear (the first stage); others are born empty.
     ``exact``: ``find`` is one call with an exact filter, cheap enough to be made before each create.
@@ -44,6 +45,7 @@ class KindFacts:
     reopens: bool = True
     keeps_source_id: bool = False
     stage: str | None = None
+    mirror: str | None = None
     status: str | None = None
     untold: frozenset[str] = frozenset()
     flags: frozenset[str] = frozenset()

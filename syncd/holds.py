@@ -88,6 +88,17 @@ def _sync(
              detail=reason)  # fmt: skip
 
 
+def hold_alone(work: Work, row: RecordRow, name: str, reason: str, detail: str) -> None:
+    """Let a person decide about one system's own record, whatever pairs it belongs to."""
+    values = {
+        "pair": None, "connection": row.connection, "kind": row.kind, "ref": row.id, "link": None, "intent": None,
+        "field": name, "reason": reason, "detail": detail, "left_digest": None, "right_digest": None,
+        "opened_at": work.tx.now,
+    }  # fmt: skip
+    work.sql.execute(sa.insert(schema.holds).values(values))
+    note(work, row.connection, row.kind, row.id, "held", fields=name.split(), detail=reason)
+
+
 def drop_intent_holds(work: Work, intent: IntentRow) -> None:
     """Close the holds of an intent."""
     work.sql.execute(sa.delete(schema.holds).where(schema.holds.c.intent == intent.id))

@@ -24,7 +24,8 @@ STAGES = (
 )  # fmt: skip
 TERMINAL = frozenset({"hired", "rejected", "withdrawn"})
 STATUSES = ("draft", "open", "paused", "closed")
-WORDED = frozenset({"stage", "status"})  # kept in the system's own word; what they say is about no person
+MIRROR = "person_stage"  # a stage that stands on the person as well, see syncd.places
+WORDED = frozenset({"stage", "status", MIRROR})  # kept in the system's own word; what they say is about no person
 FILES = frozenset({"resume"})  # told as a version; what changes with it is a file, which goes a way of its own
 NAMES = frozenset({"name", "first_name", "last_name"})
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
@@ -37,7 +38,7 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
         "name", "first_name", "last_name", "email", "phone", "city", "state", "country", "address", "headline",
         "source",
     ),
-    Kind.APPLICATION: ("stage", "resume", "placement_date", "start_date", "salary"),
+    Kind.APPLICATION: ("stage", MIRROR, "resume", "placement_date", "start_date", "salary"),
     Kind.SCREENING: ("result", "score", "verdict", "summary", "strengths", "weaknesses"),
 }  # fmt: skip
 
@@ -164,7 +165,7 @@ def terms_of(facts: Facts, vocabulary: Vocabulary, kind: Kind) -> Terms | None:
 
 def carried(left: Terms, right: Terms) -> frozenset[str]:
     """The fields that a pair compares: told by both; a full name is left out where both tell its parts."""
-    both = (left.tells & right.tells) - FILES
+    both = (left.tells & right.tells) - FILES - {MIRROR}
     return both - {"name"} if {"first_name", "last_name"} <= both else both
 
 
@@ -248,6 +249,7 @@ def build(data: Mapping[str, Any], overrides: Mapping[str, Any], where: str, reg
         name: Words(sources.texts(*place, "read"), sources.lists(*place, "write")) for name, place in names.items()
     }
     _prove(fields, words, where)
+    words[MIRROR] = words["stage"]
     return Vocabulary(fields, words, region)
 
 

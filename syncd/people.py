@@ -8,6 +8,7 @@ never brings an old value back. Bringing a person's rows together belongs to the
 import sqlalchemy as sa
 
 from syncd import schema
+from syncd.holds import hold_alone
 from syncd.intents import delete_intent, intents_on, save_intent, unsealed
 from syncd.mapping import EMPTY
 from syncd.model import Kind, Record
@@ -151,13 +152,7 @@ def _forget(work: Work, member: MemberRow, name: str) -> None:
 
 def _hold(work: Work, person: RecordRow, member: MemberRow, name: str, reason: str) -> None:
     """Let a person decide about one of somebody's rows; ``name``: the field it is about, if it is about one."""
-    row = {
-        "pair": None, "connection": person.connection, "kind": person.kind, "ref": person.id, "link": None,
-        "intent": None, "field": name, "reason": reason, "detail": member.row, "left_digest": None,
-        "right_digest": None, "opened_at": work.tx.now,
-    }  # fmt: skip
-    work.sql.execute(sa.insert(schema.holds).values(row))
-    note(work, person.connection, person.kind, person.id, "held", fields=name.split(), detail=reason)
+    hold_alone(work, person, name, reason, member.row)
 
 
 def _take_out(work: Work, intent: IntentRow, name: str) -> None:

@@ -217,8 +217,9 @@ def _in_their_words(connection: Connection, fields_: Fields, word: str | None) -
     out = dict(fields_)
     if out.get("stage") is not None and word is not None:
         out["stage"] = word
-    if out.get("status") is not None:
-        out["status"] = connection.vocabulary.words["status"].theirs(str(out["status"]))[0]
+    for name in sorted(WORDED - {"stage"}):
+        if out.get(name) is not None:
+            out[name] = connection.vocabulary.words[name].theirs(str(out[name]))[0]
     return out
 
 

@@ -26,6 +26,7 @@ class RecordRow:
     seen: Digests = field(default_factory=dict)
     speakers: dict[str, str] | None = None
     spoken_at: dict[str, float] | None = None
+    places: dict[str, str] | None = None
     version: str | None = None
     created_at: float | None = None
     updated_at: float | None = None

@@ -97,6 +97,7 @@ records = Table(
     Column("seen", JSON, nullable=False),
     Column("speakers", JSON),  # where a person is a set of rows: field -> the row that speaks
     Column("spoken_at", JSON),  # and since when what it says is known
+    Column("places", JSON),  # where a stage stands in two places: what each meant when they were last looked at
     Column("version", String),
     Column("created_at", Float),
     Column("updated_at", Float),

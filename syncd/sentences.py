@@ -76,6 +76,9 @@ _REASONS: Mapping[str, str] = {
     "Look there first.",
     "files_changed": "Nobody knows whether {there} took the batch, and a résumé was changed since, so that sending it "
     "again could cost twice. Look there first.",
+    "several_active": "The person was moved at {here}, which does not say on which of several open applications. Move "
+    "the right one there.",
+    "places_differ": "The application and its person were moved to unlike stages at {here}. Make them alike there.",
     "erasure": "This person was made anonymous at {here} (row {detail}). Erase what stands elsewhere, then drop this.",
 }
 
@@ -135,7 +138,7 @@ def answers(case: Case) -> tuple[str, ...]:
     """What a person may answer, most useful first."""
     if case.is_write or case.reason in {"vanished", *SCREENED}:
         return (RETRY, DROP)
-    if case.reason in {"rows_differ", "erasure"}:
+    if case.reason in {"rows_differ", "erasure", "several_active", "places_differ"}:
         return (DROP,)
     if case.is_linked:
         return (TAKE_LEFT, TAKE_RIGHT, DROP)

@@ -19,6 +19,7 @@ from syncd.intents import creation_of, drop_creation, load_intents, save_intent
 from syncd.matching import How, Likeness
 from syncd.merging import merge_link
 from syncd.model import Kind
+from syncd.places import bring_together
 from syncd.reconcile import End
 from syncd.rows import LinkRow, RecordRow
 from syncd.setup import Pair
@@ -30,7 +31,7 @@ def settle(work: Work, connection: str, kind: Kind, id_: str) -> bool:
     row = work.tx.record(connection, kind, id_)
     if row is None:
         return True
-    quiet = True
+    quiet = kind is not Kind.APPLICATION or bring_together(work, work.world.connections[connection], row)
     for pair in work.world.pairs_of(connection, kind):
         quiet = _settle_in(work, pair, row) and quiet
     settled = work.world.stamp if quiet and not work.learning else None

@@ -75,6 +75,7 @@ FACTS = Facts(
             demands=frozenset({wire.STAGE}),
             may_empty=frozenset(wire.PLACEMENT),
             stage=wire.STAGE,
+            mirror=wire.PERSONS_STAGE,
             exact=True,
         ),
     },

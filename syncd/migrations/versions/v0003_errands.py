@@ -8,7 +8,8 @@ down_revision: str | None = "0002"
 
 
 def upgrade() -> None:
-    """Make the tables and the column."""
+    """Make the tables and the columns."""
+    op.add_column("records", sa.Column("places", sa.JSON(), nullable=True))
     op.add_column("records", sa.Column("application", sa.String(), nullable=True))
     op.create_index("records_by_application", "records", ["connection", "application"], unique=False)
     op.create_table(
