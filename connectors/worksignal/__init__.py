@@ -8,9 +8,11 @@ forces on us:
   two active applications, nor for an application that has ended, because another one would be hit;
 * an application is made only together with its person, so a second one for the same person cannot be made;
 * nothing is kept of ours and no key is taken: a lost create is looked for by reading lists (e-mail and role, or title);
+* a voice screen names its person and role and no application; what it found out is told by its own answer alone;
+* a résumé is an address on the candidate: none can be uploaded (see ``papers``);
 * publishing a role shows it to the world: it is done only where the operator's options say ``publish = "true"``.
 
-Voice screens, posts to X and quick posts are never asked for: they phone people or publish.
+Voice screens are read; to invite to one, to post to X and quick posts are never asked for: they phone or publish.
 """
 
 import hashlib
@@ -21,8 +23,9 @@ from typing import Any
 import httpx
 import orjson
 
-from connectors.worksignal import wire
-from connectors.worksignal.api import BASE_URL, PER_PAGE, Api
+from connectors.worksignal import papers, wire
+from connectors.worksignal.api import BASE_URL, PER_PAGE, Api, Read
+from connectors.worksignal.papers import Resumes
 from connectors.worksignal.sandbox import WorkSignalSandbox
 from connectors.worksignal.wire import ENDED, SEVERAL_ACTIVE, Json
 from syncd.clock import Clock
@@ -44,6 +47,7 @@ from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 
 ROLES = Walk("roles", (Kind.JOB,), "the pages it says it has were all read, or a page brought nothing new")
 CANDIDATES = Walk("candidates", (Kind.CANDIDATE, Kind.APPLICATION), ROLES.end)
+SCREENS = Walk("voice_screens", (Kind.SCREENING,), ROLES.end)
 
 _ROLE_FIELDS = ("title", "department", "description", "location", "remote_policy", "salary_min", "salary_max")
 _DETAILS = frozenset({"description", "salary_min", "salary_max"})
@@ -53,7 +57,7 @@ _REASON = "Not selected"
 
 FACTS = Facts(
     system="worksignal",
-    walks=(ROLES, CANDIDATES),
+    walks=(ROLES, CANDIDATES, SCREENS),
     limits=("100/day@UTC",),
     words=("applied", "screening", "interview", "offer", *wire.EXITS),
     page=PER_PAGE,
@@ -77,7 +81,7 @@ FACTS = Facts(
             may_empty=frozenset({"phone"}),
         ),
         Kind.APPLICATION: KindFacts(
-            lists=frozenset({"stage"}),
+            lists=frozenset({"stage", "resume"}),
             writes={"stage": "move"},
             creates=frozenset(),
             demands=frozenset({"person.name", "person.email"}),
@@ -87,12 +91,16 @@ FACTS = Facts(
             stage="stage",
             born={"stage": "applied"},
         ),
+        Kind.SCREENING: KindFacts(
+            lists=frozenset({"status", "overall_score"}), details=frozenset({"highlights", "red_flags", "scores"})
+        ),
     },
     hooks=Hooks("secret", tells=wire.EVENTS),
+    attaches=papers.LIMITS,
 )
 
 
-class WorkSignal:
+class WorkSignal(Resumes):
     """One WorkSignal account. Options: ``publish`` ("true" lets roles be opened), ``reject_reason``."""
 
     facts = FACTS
@@ -106,19 +114,25 @@ class WorkSignal:
         await self._api.read("/organization")
 
     def pull(self, walk: Walk, since: Cursor | None) -> AsyncIterator[Page]:
-        """Walk all roles or all candidates; there is no change filter."""
-        token = since.token if since else None
-        return self._roles(token) if walk.name == ROLES.name else self._api.pages("/candidates", wire.person, token)
+        """Walk all roles, candidates or voice screens; there is no change filter."""
+        reads = {ROLES.name: _role_alone, CANDIDATES.name: wire.person, SCREENS.name: _screen_alone}
+        return self._api.pages(f"/{walk.name}", reads[walk.name], since.token if since else None)
 
     async def get(self, ref: Ref) -> tuple[Record, ...]:
-        """A role; or a candidate with all applications, the asked-for record first."""
+        """A role; a voice screen; or a candidate with all applications, the asked-for record first."""
         try:
-            return await (self._get_role(ref) if ref.kind is Kind.JOB else self._get_person(ref))
+            if ref.kind is Kind.JOB:
+                return await self._get_one(ref, "/roles", "role", _role_alone)
+            if ref.kind is Kind.SCREENING:
+                return await self._get_one(ref, "/voice_screens", "voice_screen", _screen_alone)
+            return await self._get_person(ref)
         except Gone:
             return ()
 
     async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
         """Make a draft role, a candidate, or a candidate who applies; the key has nowhere to go."""
+        if draft.kind is Kind.SCREENING:
+            raise Rejected("to ask for a voice screen phones a person, so none is made")
         if draft.kind is Kind.JOB:
             chosen = {name: value for name, value in draft.fields.items() if name in _ROLE_FIELDS}
             answer = await self._api.create("/roles", wire.role_body(chosen))
@@ -133,6 +147,8 @@ class WorkSignal:
 
     async def update(self, record: Record, fields: Fields) -> Record | None:
         """Patch a role or a candidate, change a role's status, or move an application."""
+        if record.ref.kind is Kind.SCREENING:
+            raise Rejected("what a voice screen found out is not changed")
         path, name = _place_of(record.ref)
         method, tail, body = _write_of(record, fields, self._account.options)
         answer = await self._api.write(method, path + tail, body)
@@ -193,11 +209,11 @@ class WorkSignal:
     def _roles(self, token: str | None) -> AsyncIterator[Page]:
         return self._api.pages("/roles", _role_alone, token)
 
-    async def _get_role(self, ref: Ref) -> tuple[Record, ...]:
+    async def _get_one(self, ref: Ref, path: str, name: str, read: Read) -> tuple[Record, ...]:
         if wire.role_id(ref.id) is None:
             return ()
-        answer = await self._api.read(f"/roles/{ref.id}")
-        told: tuple[Record, ...] = understood("GET", lambda: _own_first(ref, _role_alone(wire.one_of(answer, "role"))))
+        answer = await self._api.read(f"{path}/{ref.id}")
+        told: tuple[Record, ...] = understood("GET", lambda: _own_first(ref, read(wire.one_of(answer, name))))
         return told
 
     async def _get_person(self, ref: Ref) -> tuple[Record, ...]:
@@ -326,6 +342,10 @@ def _role_alone(row: Json) -> tuple[Record, ...]:
     return (wire.role(row),)
 
 
+def _screen_alone(row: Json) -> tuple[Record, ...]:
+    return (wire.screen(row),)
+
+
 def _own_first(ref: Ref, told: tuple[Record, ...]) -> tuple[Record, ...]:
     if told[0].ref != ref:
         raise ValueError("another record was told than the one asked for")
@@ -338,7 +358,9 @@ def _notice(body: bytes) -> Notice:
         event = orjson.loads(body)
         if event["event"] == "test":
             return Notice()
-        return Notice(refs=(Ref(Kind.CANDIDATE, _concerned(event["data"])),))
+        data = event["data"]
+        screens = (Ref(Kind.SCREENING, wire.id_of(data["voice_screen"])),) if "voice_screen" in data else ()
+        return Notice(refs=(*screens, Ref(Kind.CANDIDATE, _concerned(data))))
     except (KeyError, TypeError, ValueError, AttributeError):
         return _LOOK
 

@@ -16,7 +16,7 @@ import orjson
 
 from connectors.worksignal import wire
 from connectors.worksignal.wire import Json, Meta
-from syncd.connector import Account, PagePlace, ask, decoded, digest_of, served_at, understood
+from syncd.connector import Account, PagePlace, ask, decoded, digest_of, download, served_at, understood
 from syncd.errors import Rejected, Taken, Unavailable
 from syncd.model import Page, Record
 
@@ -25,6 +25,7 @@ Turned = tuple[httpx.Response, tuple[Json, ...], "Place | None"]  # an answer, i
 
 BASE_URL = "https://worksignal.com/api/v1"
 PER_PAGE = 100
+LONGEST_FILE = 25_000_000  # bytes that are read of a résumé
 _NO_LIST = dict.fromkeys((400, 404, 405, 406, 410, 422), Unavailable)  # a list that cannot be read is no empty list
 
 # Only sentences made of these words are passed on: a message of any other form might hold a person's data.
@@ -84,6 +85,10 @@ class Api:
             )
             fresh, place = _turned(place, path[1:], decoded("GET", response))
             yield response, fresh, place
+
+    def content(self, url: str) -> AsyncIterator[bytes]:
+        """The bytes of a file behind an address; no key goes there."""
+        return download(self._client, url, longest=LONGEST_FILE)
 
     async def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         return await ask(

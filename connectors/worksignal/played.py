@@ -90,6 +90,7 @@ class Person:
     created_at: float
     updated_at: float
     applications: list[Application] = field(default_factory=list)
+    resume: bytes | None = None  # kept here; else ``resume_url`` may lead elsewhere
 
 
 @dataclass
@@ -101,6 +102,8 @@ class Screen:
     role: Role
     status: str = "scheduled"
     overall_score: int | None = None
+    highlights: list[str] = field(default_factory=list)
+    red_flags: list[str] = field(default_factory=list)
 
 
 # --- what is valid --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -44,6 +45,7 @@ from syncd.clock import Clock
 from syncd.sandbox import Hits, Hook, Limit, Sandbox
 
 PASS_SCORE = 70
+RESUMES = "/resumes/"
 T = TypeVar("T")
 
 _TITLES = ("Backend Engineer", "Account Manager", "Data Analyst", "Nurse", "Warehouse Lead", "Product Designer")
@@ -77,17 +79,46 @@ class WorkSignalSandbox(Sandbox):
         return str(self._make_role("human", fields, status, created_at).id)
 
     def apply(
-        self, job_id: str, *, name: str, email: str, created_at: float | None = None, phone: str | None = None
+        self,
+        job_id: str,
+        *,
+        name: str,
+        email: str,
+        created_at: float | None = None,
+        phone: str | None = None,
+        resume: bytes | None = None,
     ) -> str:
         """Somebody applies on the career page, as the person that her e-mail is known for; the application's id.
 
-        Applying again for the same role while it lasts changes nothing.
+        Applying again for the same role while it lasts changes nothing. ``resume`` is the content of a PDF.
         """
         typed = {"name": name, "email": email, "phone": phone}
         person = self._by_email(email) or self._make_person("human", typed, created_at)
         role = self.roles[int(job_id)]
         present = next((one for one in person.applications if one.role_id == role.id and one.is_active), None)
-        return played.ref_of(person, present or self._make_application("human", person, role, created_at))
+        applied = played.ref_of(person, present or self._make_application("human", person, role, created_at))
+        if resume is not None:
+            self.put_resume(applied, resume)
+        return applied
+
+    def put_resume(self, application_id: str, content: bytes) -> None:
+        """Somebody uploads a résumé in the pages; it has an address of its own."""
+        person, _ = self._located(application_id)
+        self._change_person("human", person, {"resume_url": f"{RESUMES}{person.id}/{self.number()}/cv.pdf"})
+        person.resume = content
+
+    def resume_of(self, application_id: str) -> bytes | None:
+        """The content of the résumé that somebody uploaded."""
+        return self._located(application_id)[0].resume
+
+    def screen(self, application_id: str, score: int | None = None) -> str:
+        """Somebody holds a voice screen about an application; its id. Without a score it goes on."""
+        person, application = self._located(application_id)
+        screen = Screen(self._new_id(), person, self.roles[application.role_id], "in_progress")
+        self.screens[screen.id] = screen
+        if score is not None:
+            self.complete_screen(str(screen.id), score)
+        return str(screen.id)
 
     def edit(self, kind: str, id: str, **fields: Any) -> None:  # noqa: A002  # the word of all sandboxes
         """Somebody edits a job (its status too), a candidate, or an application's stage."""
@@ -107,6 +138,8 @@ class WorkSignalSandbox(Sandbox):
         """The system finishes a voice screen; without a score it failed."""
         screen = self.screens[int(screen_id)]
         screen.status, screen.overall_score = ("failed", None) if score is None else ("completed", score)
+        if score is not None:
+            screen.highlights, screen.red_flags = ["Speaks of made-up work"], ["Has no made-up licence"]
         self.note("system", screen.status, "voice_screen", screen_id, {}, {"overall_score": score})
         self._announce(f"voice_screen.{screen.status}", {"voice_screen": played.screen_json(screen)})
         if score is not None and score >= PASS_SCORE:
@@ -139,6 +172,7 @@ class WorkSignalSandbox(Sandbox):
                 for person in self.people.values()
                 for application in person.applications
             },
+            "screening": {str(screen.id): played.screen_json(screen) for screen in self.screens.values()},
         }
 
     # the rules, whoever acts
@@ -188,6 +222,8 @@ class WorkSignalSandbox(Sandbox):
         if before != after:
             person.fields.update(after)
             person.updated_at = self.clock.now()
+            if "resume_url" in after:
+                person.resume = None
             self.note(by, "update", "candidate", str(person.id), before, after)
 
     def _make_application(self, by: str, person: Person, role: Role, created_at: float | None = None) -> Application:
@@ -272,7 +308,7 @@ class WorkSignalSandbox(Sandbox):
 
     def routes(self) -> Sequence[Route]:
         """All documented routes below ``/api/v1``."""
-        return [
+        calls = [
             Route(f"/api/v1{path}", handler, methods=[method])
             for method, path, handler in (
                 *self._role_routes(),
@@ -281,6 +317,26 @@ class WorkSignalSandbox(Sandbox):
                 *self._webhook_routes(),
             )
         ]
+        return [*calls, Route(f"{RESUMES}{{id:int}}/{{upload}}/{{name}}", self._resume)]
+
+    def is_open(self, request: Request) -> bool:
+        """A résumé's address is all that one needs."""
+        return request.url.path.startswith(RESUMES)
+
+    async def _resume(self, request: Request) -> Response:
+        if "authorization" in request.headers:
+            return _refusal(403, "Forbidden")
+        person = self._person(request)
+        if person.resume is None or person.fields["resume_url"] != request.url.path:
+            raise Missing
+        return Response(person.resume, media_type="application/pdf")
+
+    @staticmethod
+    def _told(request: Request, person: Person) -> Json:
+        """A candidate; what is kept here has its address here."""
+        told = played.person_json(person)
+        here = f"{request.url.scheme}://{request.url.netloc}{person.fields['resume_url']}"
+        return told if person.resume is None else {**told, "resume_url": here}
 
     # roles and their postings
 
@@ -435,7 +491,7 @@ class WorkSignalSandbox(Sandbox):
             )
 
         chosen = [person for person in self.people.values() if is_wanted(person)]
-        return _listed(request, "candidates", chosen, played.person_json)
+        return _listed(request, "candidates", chosen, partial(self._told, request))
 
     async def _post_candidate(self, request: Request) -> Response:
         body = _inner(await _body(request), "candidate")
@@ -445,17 +501,17 @@ class WorkSignalSandbox(Sandbox):
         person = self._make_person("api", {name: body.get(name) for name in ("name", "email")})
         if role is not None:
             self._make_application("api", person, role)
-        return JSONResponse({"candidate": played.person_json(person)}, 201)
+        return JSONResponse({"candidate": self._told(request, person)}, 201)
 
     async def _get_candidate(self, request: Request) -> Response:
         person = self._person(request)
         screens = [played.screen_json(screen) for screen in self.screens.values() if screen.person is person]
-        return JSONResponse({"candidate": {**played.person_json(person), "voice_screens": screens, "touchpoints": []}})
+        return JSONResponse({"candidate": {**self._told(request, person), "voice_screens": screens, "touchpoints": []}})
 
     async def _patch_candidate(self, request: Request) -> Response:
         person = self._person(request)
         self._change_person("api", person, _inner(await _body(request), "candidate"))
-        return JSONResponse({"candidate": played.person_json(person)})
+        return JSONResponse({"candidate": self._told(request, person)})
 
     async def _advance(self, request: Request) -> Response:
         body = await _body(request)
@@ -484,7 +540,7 @@ class WorkSignalSandbox(Sandbox):
         if not chosen:
             raise Invalid("Candidate has no active application")
         self._move("api", person, chosen[-1], stage, reason)
-        return JSONResponse({"candidate": played.person_json(person)})
+        return JSONResponse({"candidate": self._told(request, person)})
 
     async def _invite_screen(self, request: Request) -> Response:
         person, body = self._person(request), await _body(request)
@@ -518,7 +574,7 @@ class WorkSignalSandbox(Sandbox):
 
     async def _get_screen(self, request: Request) -> Response:
         screen = _there(self.screens, request.path_params["id"])
-        told: Json = {"transcript": [], "highlights": [], "red_flags": []}
+        told: Json = {"transcript": [], "highlights": screen.highlights, "red_flags": screen.red_flags}
         return JSONResponse({"voice_screen": {**played.screen_json(screen), **told}})
 
     async def _channels(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ WorkSignal has no endpoint for one application: the only way to read it is its c
 bears both ids, ``<candidate id>:<application id>``.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,7 +98,59 @@ def person(row: Json) -> tuple[Record, ...]:
     """A candidate, then the applications that the row tells, newest as the row has them."""
     own = Ref(Kind.CANDIDATE, id_of(row))
     fields: dict[str, Value] = {name: _text(row[name]) for name in PERSON_TEXTS if name in row}
-    return (_record(own, fields, row), *_applications(own.id, row["applications"] or []))
+    return (_record(own, fields, row), *_applications(own.id, row["applications"] or [], _resume(row)))
+
+
+def _resume(row: Json) -> Fields:
+    """What changes with the person's résumé: its address without the query, which may be signed anew at each read."""
+    if "resume_url" not in row:
+        return {}
+    link = row["resume_url"]
+    if not isinstance(link, str) or not link.strip():
+        return {"resume": None}
+    return {"resume": hashlib.blake2b(link.partition("?")[0].encode(), digest_size=16).hexdigest()}
+
+
+def resume_url(answer: Any, candidate: str) -> str | None:
+    """Where the résumé of a candidate, as her own answer tells it, lies; None: there is none."""
+    row = one_of(answer, "candidate")
+    if id_of(row) != candidate:
+        raise ValueError("another record was told than the one asked for")
+    return _text(row.get("resume_url")) or None
+
+
+# --- voice screens --------------------------------------------------------------------------------------------------
+
+
+def screen(row: Json) -> Record:
+    """A voice screen, of the list or with what its own answer adds. It names a person and a role, no application."""
+    score = row.get("overall_score")
+    fields: dict[str, Value] = {
+        "status": _text(row["status"]),
+        "overall_score": score if isinstance(score, int | float) and not isinstance(score, bool) else None,
+    }
+    fields.update({name: _sentences(row[name]) for name in ("highlights", "red_flags", "scores") if name in row})
+    parents = {Kind.JOB: id_of(row["role"]), Kind.CANDIDATE: id_of(row["candidate"])}
+    return _record(Ref(Kind.SCREENING, id_of(row)), fields, row, parents=parents)
+
+
+def _sentences(told: Any) -> str | None:
+    """Texts (bare, or in objects), or amounts by their names, as one text. Their shapes are not documented."""
+    if isinstance(told, dict):
+        amounts = {name: value for name, value in told.items() if isinstance(value, str | int | float)}
+        return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in amounts.items()) or None
+    if not isinstance(told, list):
+        return told.strip() or None if isinstance(told, str) else None
+    texts = [one if isinstance(one, str) else _said(one) for one in told]
+    return "; ".join(text.strip() for text in texts if text and text.strip()) or None
+
+
+def _said(one: Any) -> str | None:
+    named = [one.get(name) for name in ("text", "summary", "quote", "title")] if isinstance(one, dict) else []
+    return next((text for text in named if isinstance(text, str)), None)
+
+
+# --- ids and parts --------------------------------------------------------------------------------------------------
 
 
 def application_ref(candidate: str, application: str) -> Ref:
@@ -122,13 +175,13 @@ def role_body(fields: Fields) -> dict[str, Any]:
     return {"role": {name: _written(value) for name, value in fields.items()}}
 
 
-def _applications(candidate: str, rows: Sequence[Json]) -> Iterator[Record]:
+def _applications(candidate: str, rows: Sequence[Json], resume: Fields) -> Iterator[Record]:
     several = sum(_is_active(row) for row in rows) > 1
     for row in rows:
         traits = {ENDED} if not _is_active(row) else {SEVERAL_ACTIVE} if several else set[str]()
         yield _record(
             application_ref(candidate, id_of(row)),
-            {"stage": _stage(row)},
+            {"stage": _stage(row), **resume},
             {"created_at": row.get("applied_at"), **row},
             parents={Kind.JOB: _role_of(row), Kind.CANDIDATE: candidate},
             traits=frozenset(traits),

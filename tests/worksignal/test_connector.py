@@ -540,8 +540,9 @@ SCREENED = orjson.dumps(
 )
 
 
-def test_the_vendors_event_names_its_candidate():
-    assert connector_of().verify(delivery(SCREENED)).refs == (Ref(Kind.CANDIDATE, "55"),)
+def test_the_vendors_event_names_its_voice_screen_and_candidate():
+    refs = (Ref(Kind.SCREENING, "301"), Ref(Kind.CANDIDATE, "55"))
+    assert connector_of().verify(delivery(SCREENED)).refs == refs
 
 
 @pytest.mark.parametrize(
@@ -549,7 +550,6 @@ def test_the_vendors_event_names_its_candidate():
     [
         {"candidate": {"id": 55, "stage": "rejected"}},
         {"application": {"id": 901, "candidate": {"id": 55}}},
-        {"voice_screen": {"id": 3, "candidate": {"id": "55"}}},
     ],
 )
 def test_each_event_names_the_one_candidate_whose_read_tells_all(data):

@@ -5,21 +5,33 @@ import hmac
 from typing import ClassVar
 
 from syncd.connector import Delivery
+from syncd.contract import Edit, PapersContract, World
 from syncd.model import Draft, Kind, Parent, Ref
-from syncd.contract import ConnectorContract, Edit, World
 from tests.worksignal.world import ACCOUNT, SECRET, new_sandbox, plugin
 
 ANA = {"name": "Ana Contract", "email": "ana.contract@example.test"}
 BEN = {"name": "Ben Contract", "email": "ben.contract@example.test"}
 
 
-class TestContract(ConnectorContract):
+class TestContract(PapersContract):
+    link = "https://files.example.test/1001/cv.pdf?signature=made-up"
     unknown_ids: ClassVar = {Kind.APPLICATION: "99999999:99999999"}
 
     def world(self):
         sandbox = new_sandbox()
         sandbox.fill(jobs=4, people=105)
+        applications = list(sandbox.snapshot()["application"])
+        sandbox.put_resume(applications[-1], b"%PDF-1.4 made up")
+        for at, application in enumerate(applications[:4]):
+            sandbox.screen(application, (None, 71)[at % 2])
         return World(sandbox, plugin, ACCOUNT)
+
+    def with_resume(self, world):
+        return Ref(Kind.APPLICATION, list(world.sandbox.snapshot()["application"])[-1])
+
+    def has_arrived(self, world, ref, file):
+        person = world.sandbox.people[int(ref.id.partition(":")[0])]
+        return person.fields["resume_url"] == file.link
 
     def drafts(self, world):
         job = next(iter(world.sandbox.snapshot()["job"]))
