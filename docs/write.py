@@ -6,12 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+import typer
 from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from typer.testing import CliRunner
 
 from syncd import measures
 from syncd.app import load_plugins
+from syncd.cli import app
 from syncd.mapping import STAGES, STATUSES
 from syncd.model import Kind
 from syncd.settings import (
@@ -177,7 +180,40 @@ def _of_systems() -> Iterator[str]:
         yield f"| `{system}` | {address} | {_listed(plugin.needs)} | {_listed(tuple(own))} |"
 
 
-PAGES = {"metrics.md": measures.reference, "configuration.md": configuration}
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+_COMMANDS = """# Commands
+
+What `syncd --help` and each command's `--help` say, made by `make docs`; do not edit it by hand.
+
+All commands work beside a running daemon. Exit codes: 0 done; 1 something is held, failed or left; 2 the configuration
+or the command line is wrong. With `--json` answers are for programs, and times are seconds since 1970 (UTC).
+"""
+
+
+def commands() -> str:
+    """The page with the help of each command, in Markdown."""
+    parts = [_COMMANDS]
+    for words in _named(typer.main.get_command(app), ()):
+        parts += [f"## {' '.join(('syncd', *words))}\n", f"```text\n{helped(*words)}\n```\n"]
+    return "\n".join(parts)
+
+
+def _named(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _named(inner, (*words, name))
+
+
+def helped(*words: str) -> str:
+    """What a command says of itself, on a terminal of 80 columns."""
+    plain = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+    told = CliRunner().invoke(app, [*words, "--help"], env=plain, prog_name="syncd")
+    assert told.exit_code == 0, told.output
+    return "\n".join(line.rstrip() for line in told.output.strip().splitlines())
+
+
+PAGES = {"metrics.md": measures.reference, "configuration.md": configuration, "commands.md": commands}
 
 if __name__ == "__main__":
     for name, made in PAGES.items():
