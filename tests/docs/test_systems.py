@@ -27,7 +27,11 @@ ROW = re.compile(r"^\| `([A-Z]+ /[^`]*)` \| (.+?) \| (.+) \|$", re.MULTILINE)
 UNUSED = "-"
 PAGES = {"hiresquire": {"/dashboard"}}  # paths in the code that are for people
 # What our sandboxes serve though no reference names it.
-ASSUMED = {"portal": {"GET /files/:"}}  # where the address told with a file leads to
+ASSUMED = {  # where the address told with a file leads to
+    "portal": {"GET /files/:"},
+    "workable": {"GET /resumes/:/:"},
+    "worksignal": {"GET /resumes/:/:/:"},
+}
 
 
 @dataclass(frozen=True)
