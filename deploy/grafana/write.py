@@ -114,6 +114,10 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
         Panel("Found by sweeps only", {
             f"sum by (connection) (increase(syncd_missed_changes_total{{{AT}}}[1d]))": "{{connection}}",
         }),
+        Panel("Silent, or an address is not registered", {
+            f"syncd_webhooks_silent{{{AT}}} + on (job, instance, connection) "
+            f"(1 - syncd_webhook_subscriptions_up{{{AT}}} or 0 * syncd_webhooks_silent{{{AT}}})": "{{connection}}",
+        }),
     ),
     "Waiting for a person": (
         Panel("Held by reason", {f"sum by (reason) (syncd_held{{{AT}}}) > 0 or sum(syncd_held{{{AT}}})": "{{reason}}"},

@@ -112,7 +112,17 @@ CASES = {
             {**WEBHOOKS, f"syncd_missed_changes_total{{{AT}}}": "9x2000",
              f"syncd_webhook_last_arrival_timestamp_seconds{{{AT}}}": "60x2000"},  # nothing happened
             {f"syncd_webhook_expected{{{AT}}}": "0x2000", **FOUND,
-             f"syncd_webhook_last_arrival_timestamp_seconds{{{AT}}}": "0x2000"},
+             f"syncd_webhook_last_arrival_timestamp_seconds{{{AT}}}": "0x2000",
+             f"syncd_webhooks_silent{{{AT}}}": "0x2000"},
+        ],
+    ),
+    "SyncdSubscriptionsMissing": (
+        2400,
+        {f"syncd_webhook_subscriptions_up{{{AT}}}": "0x100"},
+        [
+            {f"syncd_webhook_subscriptions_up{{{AT}}}": "1x100"},
+            {f"syncd_webhook_subscriptions_up{{{AT}}}": "1x20 0x100"},  # only for the last twenty minutes
+            {f"syncd_webhook_subscriptions_up{{{AT}}}": "0x100", STOPPED % '"person"': "1x100"},
         ],
     ),
     "SyncdPingPong": (
@@ -189,6 +199,12 @@ def test_it_fires(promtool, tmp_path, name):
 def test_it_stays_silent(promtool, tmp_path, name, number):
     at, _, silent = CASES[name]
     told = judged(promtool, tmp_path, name, at=at, series=silent[number], fires=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_a_silence_that_syncd_itself_has_noticed_fires_too(promtool, tmp_path):
+    series = {f"syncd_webhooks_silent{{{AT}}}": "0x5 1x100"}
+    told = judged(promtool, tmp_path, "SyncdWebhooksSilent", at=600, series=series, fires=True)
     assert told.returncode == 0, told.stdout + told.stderr
 
 
