@@ -149,22 +149,31 @@ class _Desk:
 
     def side(self, given: Given, which: str, other: Side | None = None) -> Side:
         """A connection whose token works; its stage words are known then."""
-        system = self._system(given, which)
+        given = replace(given, system=self._system(given, which))
         for left in reversed(range(TRIES)):
-            side = self._described(replace(given, system=system), which, other)
+            side = self._described(given, which, other)
             try:
                 self.words[side.name] = self.means.run(self._proven(side))
             except SyncdError as error:
                 if self.means.ask is None or not left:
-                    raise
-                self.means.say(str(error))
-                address = self._asked(f"Address of {side.name}", "", side.base_url or self.plugins[system].base_url)
-                given = replace(given, name=side.name, base_url=address, member=None)
-                self.tokens[side.name] = self._token(side)
+                    is_wrong = isinstance(error, AuthFailed | Rejected | ConfigInvalid)
+                    told = f"{_placed(side, error)}; mend it, then run `syncd init` again"
+                    raise (ConfigInvalid(told) if is_wrong else SyncdError(told)) from error
+                self.means.say(_placed(side, error))
+                given = self._mended(given, side, error)
             else:
                 self.means.say(f"{side.name}: the token works.")
                 return side
         raise AssertionError("the last try ends above")
+
+    def _mended(self, given: Given, side: Side, error: SyncdError) -> Given:
+        """What is said of a side after it did not work: another member, or another address and token."""
+        address = side.base_url or self.plugins[side.system].base_url
+        if isinstance(error, Rejected):
+            return replace(given, name=side.name, base_url=address, member=self._member(side.name, side.member))
+        address = self._asked(f"Address of {side.name}", "", address)
+        self.tokens[side.name] = self._token(side)
+        return replace(given, name=side.name, base_url=address, member=side.member or "")
 
     def _system(self, given: Given, which: str) -> str:
         named = given.system or self._asked(f"Which system stands {which} ({', '.join(self.plugins)})?", f"--{which}")
@@ -183,15 +192,21 @@ class _Desk:
         known = self.plugins[system].base_url
         address = given.base_url or self._asked(f"Address of {name}", f"--{which}-url", known)
         member = given.member
-        if member is None and self.means.ask and "member" in self.plugins[system].options:
-            member = self.means.ask(f"In whose name does syncd write in {name} (an e-mail or id)?", "") or None
-        side = Side(name, system, None if address == known else address, member)
+        if member is None and "member" in self.plugins[system].options:
+            member = self._member(name)
+        side = Side(name, system, None if address == known else address, member or None)
         if self._loaded_token(side) is None:
             self.tokens[name] = self._token(side)
         return side
 
     def _loaded_token(self, side: Side) -> str | None:
         return revealed(self._config((side,)).connections[side.name].token)
+
+    def _member(self, name: str, usual: str | None = None) -> str:
+        question = (
+            f"In whose name does syncd write in {name} (the e-mail or id of a member; empty: nothing is written)?"
+        )
+        return self.means.ask(question, usual or "") if self.means.ask else ""
 
     def _token(self, side: Side) -> str:
         if self.means.ask is None:
@@ -215,10 +230,6 @@ class _Desk:
                 if side.member is not None and isinstance(lane.connector, Acts):
                     await lane.connector.member_id()
                 return await _stage_words(lane)
-        except SyncdError as error:
-            told = f"connections.{side.name}: {error}; mend it, then run `syncd init` again"
-            is_wrong = isinstance(error, AuthFailed | Rejected | ConfigInvalid)
-            raise (ConfigInvalid(told) if is_wrong else SyncdError(told)) from error
         finally:
             for client in app.clients.values():
                 await client.aclose()
@@ -329,6 +340,11 @@ def _loaded(text: str, environ: Mapping[str, str]) -> Config:
         file.write_text(text, "utf-8")
         nowhere = {} if "SYNCD_SECRETS" in environ else {"SYNCD_SECRETS": folder}
         return configs.load(file, {**environ, **nowhere})
+
+
+def _placed(side: Side, error: SyncdError) -> str:
+    told, place = str(error), f"connections.{side.name}"
+    return told if told.startswith(place) else f"{place}: {told}"
 
 
 async def _stage_words(lane: Lane) -> tuple[str, ...]:

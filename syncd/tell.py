@@ -503,8 +503,11 @@ def asking() -> Asks | None:
 
 
 def _ask(question: str, default: str | None = None, *, hidden: bool = False) -> str:
-    answer = typer.prompt(question, default=default, hide_input=hidden, show_default=bool(default), err=True)
-    return str(answer).strip()
+    ending = " " if question.endswith("?") else ": "
+    told = typer.prompt(
+        question, default=default, hide_input=hidden, show_default=bool(default), prompt_suffix=ending, err=True
+    )
+    return str(told).strip()
 
 
 # --- progress -------------------------------------------------------------------------------------------------------
