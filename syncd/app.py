@@ -320,11 +320,17 @@ def build(
             park_after_s=longest_park_s,
         )
         clients[name], connector = _connect(config, name, plugin, gates[name], world, rng, network, read_only=read_only)
-        lanes[name] = Lane(connection, connector, gates[name])
+        lanes[name] = Lane(connection, connector, gates[name], _webhook_url(config, name))
     engine = Engine(world, store, store.clock, rng, lanes)
     engine.guard = Guard(config.guard.changed_least, config.guard.changed_share)
     engine.emptied = Emptied(config.guard.vanished_least, config.guard.vanished_share)
     return App(config, plugins, world, store, engine, gates, clients)
+
+
+def _webhook_url(config: Config, name: str) -> str | None:
+    """Where a system that takes an address with each request may tell us something, if it can prove that it is it."""
+    base = config.server.public_url
+    return f"{base.rstrip('/')}/webhooks/{name}" if base and config.connections[name].webhook_secret else None
 
 
 def _connect(

@@ -230,7 +230,9 @@ def rehearsal_of(app: App, scope: Scope) -> tuple[Engine, Rehearsed]:
         )
         for name, lane in app.engine.lanes.items()
     }
-    engine = Engine(narrowed(app.world, scope), store, app.store.clock, app.engine.rng, lanes)
+    world = narrowed(app.world, scope)
+    world = replace(world, pairs=tuple(replace(pair, collect_s=0.0) for pair in world.pairs))
+    engine = Engine(world, store, app.store.clock, app.engine.rng, lanes)
     engine.allow_empty = engine.allow_large = True
     return engine, rehearsed
 
@@ -248,6 +250,7 @@ async def _forecast(app: App, rehearsed: Rehearsed) -> dict[str, Any]:
             for (connection, call, kind), count in counts.items()
         ],
         "calls": dict(calls),
+        "credits": rehearsed.credits,
         "seconds": seconds,
         "details": [
             {"connection": a.connection, "call": a.call, "kind": a.kind.value, "ref": a.ref, "fields": list(a.fields)}

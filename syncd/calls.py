@@ -443,7 +443,8 @@ async def _send_batch(
         except Rejected as error:
             await engine.do(batches.fail, turn.id, "batch_refused", str(error))
             return
-    await engine.do(batches.accepted, turn.id, made, FIRST_LOOK_S)
+    wait_s = FIRST_LOOK_S if made.state is BatchState.PROCESSING else 0.0
+    await engine.do(batches.accepted, turn.id, made, wait_s)
     engine.tell("written", connection=lane.connection.name, kind=Kind.APPLICATION.value, call=SUBMIT)
 
 

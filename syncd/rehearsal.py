@@ -6,14 +6,32 @@ listed once is not listed again, so a plan costs one walk of each list and the r
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from syncd import schema
 from syncd.clock import Clock
-from syncd.connector import Connector, Finds, Pipelines
+from syncd.connector import (
+    Attaches,
+    Batch,
+    BatchDraft,
+    Batches,
+    BatchLimits,
+    BatchState,
+    Connector,
+    File,
+    Finds,
+    HasFiles,
+    Pipelines,
+    Remark,
+    Remarks,
+    ResultPage,
+    Schedules,
+    Screened,
+    Screens,
+)
 from syncd.cycle import Road
 from syncd.facts import Walk
 from syncd.limits import Priority
@@ -45,9 +63,10 @@ class Action:
 
 @dataclass
 class Rehearsed:
-    """The actions of a dry run, in their order."""
+    """The actions of a dry run, in their order, and the credits that they would cost."""
 
     actions: list[Action] = field(default_factory=list)
+    credits: float = 0.0
 
 
 class FreeRoad:
@@ -81,6 +100,7 @@ class Rehearsal:
         self._pages: dict[str, list[Page]] = {}
         self._known: dict[Ref, tuple[Record, ...]] = {}
         self._born = 0
+        self._names: dict[str, tuple[str, ...]] = {}
 
     async def check(self) -> None:
         """As the real one."""
@@ -170,23 +190,127 @@ class Rehearsal:
         return ()
 
 
-class RehearsalWithPipelines(Rehearsal):
+class _Pipelines(Rehearsal):
     """A rehearsal of a system whose jobs have pipelines of their own."""
-
-    def __init__(self, inner: Connector, connection: Connection, clock: Clock, rehearsed: Rehearsed) -> None:
-        super().__init__(inner, connection, clock, rehearsed)
-        assert isinstance(inner, Pipelines)
-        self._pipelines = inner
 
     async def stages(self, job: Ref | None) -> tuple[str, ...]:
         """As the real one."""
-        return await self._pipelines.stages(job)
+        assert isinstance(self._inner, Pipelines)
+        return await self._inner.stages(job)
+
+
+class _HasFiles(Rehearsal):
+    """A rehearsal of a system whose applications have résumés: none is fetched, each counts as a good one."""
+
+    async def resume(self, ref: Ref) -> File | None:
+        """A stand-in."""
+        return File.of("resume.pdf", b"%PDF-")
+
+
+class _Attaches(Rehearsal):
+    """A rehearsal of a system that takes résumés."""
+
+    async def attach(self, record: Record, file: File, key: str) -> None:
+        """Note it down."""
+        self._note("attach", record.ref.kind, record.ref.id, 2, {"resume": None})
+
+    async def has_attached(self, record: Record, name: str) -> bool:
+        """Nothing was."""
+        return False
+
+
+class _Remarks(Rehearsal):
+    """A rehearsal of a system that takes remarks."""
+
+    async def remark(self, record: Record, remark: Remark) -> None:
+        """Note it down."""
+        self._note(remark.form.value, record.ref.kind, record.ref.id, 3, {"text": remark.text})
+
+    async def has_remarked(self, record: Record, remark: Remark) -> bool:
+        """As the real one: what is there already is not made again."""
+        if record.url == "rehearsed":
+            return False
+        assert isinstance(self._inner, Remarks)
+        return await self._inner.has_remarked(record, remark)
+
+
+class _Screens(Rehearsal):
+    """A rehearsal of a system that screens by our leave."""
+
+    async def screen(self, record: Record) -> None:
+        """Note it down."""
+        self._note("screen", record.ref.kind, record.ref.id, 2, {})
+
+    async def may_screen(self, record: Record) -> bool:
+        """Nothing is allowed here."""
+        return False
+
+
+class _Schedules(Rehearsal):
+    """A rehearsal of a system that makes appointments."""
+
+    async def unschedule(self, record: Record) -> None:
+        """Note it down."""
+        self._note("unschedule", record.ref.kind, record.ref.id, 2, {})
+
+    async def is_scheduling(self, record: Record) -> bool:
+        """Never asked: no answer is lost here."""
+        return False
+
+
+class _Batches(Rehearsal):
+    """A rehearsal of a system that screens by the batch: each résumé is found good, and its cost is counted."""
+
+    @property
+    def batch_limits(self) -> BatchLimits:
+        """As the real one's."""
+        assert isinstance(self._inner, Batches)
+        return self._inner.batch_limits
+
+    async def submit(self, draft: BatchDraft, key: str) -> Batch:
+        """Note it down; it is done at once."""
+        self._rehearsed.credits += self.batch_limits.credits * len(draft.files)
+        self._note("submit", Kind.APPLICATION, None, 1, {file.name: None for file in draft.files})
+        self._names[key] = tuple(file.name for file in draft.files)
+        return Batch(key, BatchState.COMPLETED, draft.title, len(draft.files))
+
+    async def find_batch(self, draft: BatchDraft, key: str, since: float) -> tuple[Batch, ...]:
+        """Nothing is lost here."""
+        return ()
+
+    async def batch(self, batch: str) -> Batch | None:
+        """It is done."""
+        return Batch(batch, BatchState.COMPLETED)
+
+    async def results(self, batch: str, page: int = 1) -> AsyncIterator[ResultPage]:
+        """Applications as they are born there."""
+        born = self.facts.kinds[Kind.APPLICATION].born
+        names = self._names[batch]
+        records = tuple(self._record(Ref(Kind.APPLICATION, f"rehearsed:{name}"), born, None) for name in names)
+        self._known.update({record.ref: (record,) for record in records})
+        screened = tuple(Screened(f"rehearsed:{name}", name, None) for name in names)
+        yield ResultPage(screened, None, BatchState.COMPLETED, records)
+
+    async def report(self, batch: str, item: str, outcome: str) -> None:
+        """Note it down."""
+        self._note("outcome", Kind.APPLICATION, item, 2, {"outcome": outcome})
+
+
+_PARTS: Mapping[type, type[Rehearsal]] = {
+    Pipelines: _Pipelines,
+    HasFiles: _HasFiles,
+    Attaches: _Attaches,
+    Remarks: _Remarks,
+    Screens: _Screens,
+    Schedules: _Schedules,
+    Batches: _Batches,
+}
 
 
 def rehearse(inner: Connector, connection: Connection, clock: Clock, rehearsed: Rehearsed) -> Connector:
     """The rehearsal of a connector, with its abilities."""
-    kind = RehearsalWithPipelines if isinstance(inner, Pipelines) else Rehearsal
-    made = kind(inner, connection, clock, rehearsed)
+    parts = tuple(part for ability, part in _PARTS.items() if isinstance(inner, ability))
+    made: Rehearsal = type("Rehearsal", parts or (Rehearsal,), {})(inner, connection, clock, rehearsed)
     assert isinstance(made, Finds)
     return made
 

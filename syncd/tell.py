@@ -329,6 +329,9 @@ def plan(console: Console, facts: Facts, now: float) -> None:
             (name, count, lasting(facts["seconds"].get(name, 0.0))) for name, count in facts["calls"].items()
         ]  # fmt: skip
         _table(console, ("Token of", "Calls", "At least"), budgets)
+        if credits_spent := facts.get("credits"):
+            _line(console, f"Screening would cost {_several(round(credits_spent), 'credit')}.", STRONG)
+            console.print()
     else:
         _line(console, "Nothing would be written.", GOOD)
         console.print()

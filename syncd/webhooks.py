@@ -16,7 +16,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from syncd import plan, schema
+from syncd import batches, plan, schema
 from syncd.connector import Delivery, Notice, Webhooks, with_ability
 from syncd.cycle import Engine
 from syncd.facts import Walk
@@ -225,6 +225,8 @@ def keep(work: Work, connection: Connection, notice: Notice, key: str) -> bool:
     work.sql.execute(_KEEP, row)
     for ref in refs:
         mark(work, connection.name, ref.kind, ref.id, "webhook", Priority.READ)
+    if notice.batches:
+        batches.told(work, notice.batches)
     for walk in connection.facts.walks:
         if walk.name in notice.walks:
             ring(work, connection, walk)
