@@ -206,8 +206,8 @@ def _uncovered(pair: Pair, kind: Kind, end: End) -> Iterator[tuple[str, bool]]:
     """Fields that a create at an end demands and no default covers; with each, whether the source ever tells it."""
     target, source = pair.at(end), pair.at(end.other)
     terms = target.terms.get(kind)
-    if terms is None or (terms.creates is None and not terms.facts.bears_person):
-        return
+    if terms is None or (terms.creates is None and not terms.facts.bears_person) or pair.batches:
+        return  # nothing is created there; by batches an application is born from what is sent
     for about, demands in ((kind, terms.demands), (Kind.CANDIDATE, terms.person_demands)):
         told = _tells(source.terms.get(about))
         yield from ((name, name in told) for name in sorted(demands) if name not in target.defaults)

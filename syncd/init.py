@@ -38,6 +38,7 @@ PREFERRED: Mapping[str, tuple[str, ...]] = {
     "candidates": ("->", "<-", "off"),
     "applications": ("<->", "->", "<-", "off"),
 }
+OFFERED: Mapping[str, tuple[str, ...]] = {"screenings": ("<-", "->"), "resumes": ("->", "<-")}
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,8 @@ class _Desk:
         """Both sides with their defaults and stage maps, and the pair between them."""
         joint = Joint(wishes.pair or f"{sides[0].name}_{sides[1].name}", sides[0].name, sides[1].name, {})
         joint = replace(joint, flows=self._flows(sides, joint, wishes.flows))
+        screens = self.plugins[sides[1].system].facts.screens_by is not None
+        joint = replace(joint, offered=self._offered(sides, joint), screens=screens)
         pair = self._app(sides, joint).world.pairs[0]
         mapped = [replace(side, proposal=self._proposal(pair, end)) for side, end in zip(sides, End, strict=True)]
         return tuple(self._with_defaults(mapped, pair, wishes.defaults)), joint
@@ -247,10 +250,9 @@ class _Desk:
     def _flows(self, sides: tuple[Side, ...], joint: Joint, wished: Mapping[str, str]) -> dict[str, str]:
         flows = dict.fromkeys(PREFERRED, "off")
         for key, ways in PREFERRED.items():
-            before = self._mistakes(sides, replace(joint, flows=flows))
-            usual = next(
-                way for way in ways if self._mistakes(sides, replace(joint, flows={**flows, key: way})) <= before
-            )
+            joint = replace(joint, flows=flows)
+            before = self._mistakes(sides, joint)
+            usual = next(way for way in ways if self._mistakes(sides, _with(joint, key, way)) <= before)
             flows[key] = wished.get(key) or self._asked(
                 f"Which way do {key} flow (->, <-, <->, off)?", f"--{key}", usual
             )
@@ -258,6 +260,16 @@ class _Desk:
             nothing = f"{joint.left} and {joint.right} have nothing to keep in step"
             raise ConfigInvalid(f"pairs.{joint.name}: {nothing}; run `syncd init` again with other systems")
         return flows
+
+    def _offered(self, sides: tuple[Side, ...], joint: Joint) -> dict[str, str]:
+        """What could flow besides, and is felt: remarks are made for people to read, files are sent."""
+        offered = {}
+        before = self._mistakes(sides, joint)
+        for key, ways in OFFERED.items():
+            possible = (way for way in ways if self._mistakes(sides, _with(joint, key, way)) <= before)
+            if (way := next(possible, None)) is not None:
+                offered[key] = way
+        return offered
 
     def _mistakes(self, sides: tuple[Side, ...], joint: Joint) -> set[str]:
         return set(examine(self._config(sides, joint), self.plugins).errors)
@@ -340,6 +352,10 @@ def _loaded(text: str, environ: Mapping[str, str]) -> Config:
         file.write_text(text, "utf-8")
         nowhere = {} if "SYNCD_SECRETS" in environ else {"SYNCD_SECRETS": folder}
         return configs.load(file, {**environ, **nowhere})
+
+
+def _with(joint: Joint, key: str, way: str) -> Joint:
+    return replace(joint, flows={**joint.flows, key: way})
 
 
 def _placed(side: Side, error: SyncdError) -> str:

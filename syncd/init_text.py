@@ -30,12 +30,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Joint:
-    """The pair as it is written down. ``flows``: key -> direction."""
+    """The pair as it is written down. ``flows``: key -> direction; ``offered``: likewise, for people to switch on.
+
+    ``screens``: the right side can come to screen people where the pair says from which stage on.
+    """
 
     name: str
     left: str
     right: str
     flows: Mapping[str, str]
+    offered: Mapping[str, str] = field(default_factory=dict)
+    screens: bool = False
 
 
 def config_text(sides: tuple[Side, ...], joint: Joint | None = None) -> str:
@@ -132,5 +137,8 @@ def _pair(joint: Joint) -> Lines:
     yield f"left = {quoted(joint.left)}"
     yield f"right = {quoted(joint.right)}"
     yield from (f"{key} = {quoted(way)}" for key, way in joint.flows.items())
+    yield from (f"# {key} = {quoted(way)}   # possible; off until you say so" for key, way in joint.offered.items())
+    if joint.screens:
+        yield '# screen_at = "screening"   # who reaches this stage is screened there, and may be phoned or cost money'
     yield 'conflicts = "hold"   # both ends changed: ask a person'
     yield '# only = { job = ["SHORTCODE"] }   # a pilot: create only what belongs to this job'

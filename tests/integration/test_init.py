@@ -36,6 +36,7 @@ class Town:
             "acme": self.hub,
             "screener": plugins["ninjahire"].sandbox(clock=self.clock, rng=random.Random(3)),
             "desk": plugins["portal"].sandbox(clock=self.clock, rng=random.Random(3)),
+            "squire": plugins["hiresquire"].sandbox(clock=self.clock, rng=random.Random(3)),
         }
         self.jobs = self.hub.fill(jobs=2, people=4, again=0.0)
         self.environ = {"SYNCD_STORE__URL": f"sqlite:///{files}/syncd.db", **environ}
@@ -221,4 +222,19 @@ def test_a_portal_needs_no_defaults_and_flows_as_it_can(town):
     assert code == 0, out + err
     pair = config.load(town.file, town.environ).pairs["acme_desk"]
     assert (pair.jobs, pair.candidates, pair.applications) == ("->", "->", "->"), "no member, so Workable is only read"
+    assert town.run("check", "--quick")[0] == 0
+
+
+def test_a_screening_service_gets_no_jobs_and_screens_nobody_until_somebody_says_so(town):
+    town.environ["SYNCD_CONNECTIONS__SQUIRE__TOKEN"] = town.environ.pop("SYNCD_CONNECTIONS__SCREENER__TOKEN")
+    words = ("--right", "hiresquire", "--right-name", "squire", "--right-url", "https://squire.example.test")
+    code, out, err = town.run("init", "--yes", *LEFT, *MEMBER, *words)
+    assert code == 0, out + err
+    pair = config.load(town.file, town.environ).pairs["acme_squire"]
+    assert (pair.jobs, pair.candidates, pair.applications) == ("off", "off", "<->")
+    assert (pair.screenings, pair.screen_at) == ("off", None)
+    text = town.file.read_text()
+    assert '# screenings = "<-"' in text
+    assert "# screen_at = " in text
+    assert "resumes" not in text, "they go out with the batch"
     assert town.run("check", "--quick")[0] == 0

@@ -1,5 +1,6 @@
 """What `syncd init` proposes for stage words, and how it writes a config down."""
 
+import re
 import tomllib
 
 import pytest
@@ -96,6 +97,14 @@ def test_the_text_is_a_config_whatever_the_words():
     assert config.connections["acme"].stages.write == {"interview": (HOSTILE,)}
     assert config.connections["screener"].defaults == {"industry": "Soft\nware"}
     assert config.pairs["both"].applications.value == "<->"
+
+
+def test_what_is_felt_is_offered_and_off():
+    offered = {"screenings": "<-", "resumes": "->"}
+    text = config_text(SIDES, Joint("both", "acme", "screener", {"jobs": "->"}, offered, screens=True))
+    assert Config.model_validate(tomllib.loads(text)).pairs["both"].screenings.value == "off"
+    switched = Config.model_validate(tomllib.loads(re.sub(r"^# (?=screen|resumes)", "", text, flags=re.MULTILINE)))
+    assert (switched.pairs["both"].screenings.value, switched.pairs["both"].screen_at) == ("<-", "screening")
 
 
 def test_what_is_not_matched_stands_there_to_be_filled_in():
