@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from syncd import connector
+from syncd import connector, papers
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "connector.md").read_text()
 ABILITIES = [
     name
-    for name, found in inspect.getmembers(connector, inspect.isclass)
-    if getattr(found, "_is_runtime_protocol", False) and found.__module__ == connector.__name__
+    for seam in (connector, papers)
+    for name, found in inspect.getmembers(seam, inspect.isclass)
+    if getattr(found, "_is_runtime_protocol", False) and found.__module__ == seam.__name__
 ]
 
 

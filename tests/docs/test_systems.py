@@ -61,11 +61,13 @@ def fits(pattern: list[str], steps: list[str]) -> bool:
     )
 
 
+def section(system: str) -> str:
+    return next(part for part in PAGE.split("\n## ") if part.lower().startswith(f"{system}\n"))
+
+
 @cache
 def rows(system: str) -> list[Row]:
-    title = load_plugins()[system].facts.system
-    section = next(part for part in PAGE.split("\n## ") if part.lower().startswith(f"{title}\n"))
-    told = [(endpoint, used.strip("`"), why) for endpoint, used, why in ROW.findall(section)]
+    told = [(endpoint, used.strip("`"), why) for endpoint, used, why in ROW.findall(section(system))]
     return [Row(endpoint, None if used == UNUSED else used, why) for endpoint, used, why in told]
 
 
@@ -194,4 +196,20 @@ def test_the_summary_says_what_a_system_allows(system):
         expected = UNUSED if known is None else "read, write" if known.writes else "read"
         assert cell == expected, kind
     signed = "none" if facts.hooks is None else "token" if facts.hooks.key == "token" else "secret"
-    assert cells[4].endswith(signed)
+    assert cells[5].endswith(signed)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_summary_says_which_way_resumes_go(system):
+    facts = load_plugins()[system].facts
+    cell = next(line for line in PAGE.splitlines() if line.lower().startswith(f"| {system} |")).split(" | ")[5]
+    application = facts.kinds[Kind.APPLICATION]
+    assert ("gives" in cell) == ("resume" in application.lists | application.details)
+    assert ("takes" in cell) == (facts.attaches is not None)
+    assert ("in batches" in cell) == (facts.screens_by == "batch")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_key_that_a_connection_takes_is_explained(system):
+    plugin, text = load_plugins()[system], section(system)
+    assert [key for key in (*plugin.needs, *plugin.options) if f"`{key}" not in text] == []
