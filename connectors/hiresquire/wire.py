@@ -146,7 +146,10 @@ def candidate(row: Json, url: str | None) -> tuple[Record, ...]:
     if told.status is None:
         raise ValueError("a candidate has a status")
     stage = ALIASES.get(told.status, told.status)
-    application = Record(Ref(Kind.APPLICATION, told.id), {"status": stage}, created_at=told.made_at, url=url)
+    source = told.file.rpartition(".")[0] or None if told.file else None  # the id under which it was sent
+    application = Record(
+        Ref(Kind.APPLICATION, told.id), {"status": stage}, source_id=source, created_at=told.made_at, url=url
+    )
     found: dict[str, Value] = {
         "file": told.file,
         "score": told.score,
