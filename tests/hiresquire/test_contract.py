@@ -1,7 +1,7 @@
 """HireSquire keeps the contract of all connectors, as it is and in the other shapes that its answers may have."""
 
-from syncd.model import Kind, Ref
 from syncd.contract import ConnectorContract, Edit, World
+from syncd.model import Kind, Ref
 from tests.hiresquire.world import ACCOUNT, new_sandbox, plugin, signed
 
 
