@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from syncd import people, schema
+from syncd import people, pingpong, schema
 from syncd.errands import forget_link, plan_errands
 from syncd.holds import holds_of, sync_holds
 from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write
@@ -59,7 +59,8 @@ def _verdicts(
     if link.kind == Kind.JOB and not pair.publish and _draft_stands_for_open(sides):
         verdicts.pop("status", None)
     unproven = _unproven(work, pair, link, rows, sides)
-    return verdicts | {name: Verdict(Do.HOLD, reason=reason) for name, reason in unproven.items()}
+    verdicts |= {name: Verdict(Do.HOLD, reason=reason) for name, reason in unproven.items()}
+    return verdicts | pingpong.frozen(work, link, sides, verdicts)
 
 
 def _differing_rows(work: Work, pair: Pair, rows: Mapping[End, RecordRow]) -> frozenset[str]:

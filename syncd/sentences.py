@@ -48,6 +48,8 @@ _REASONS: Mapping[str, str] = {
     "cannot_reopen": "The other end was moved{said}, but a final stage cannot be left by syncd there. "
     "Move it back by hand at one end, or leave it as it is.",
     "spokes_disagree": "Two connections want unlike values of the {field} for this {kind}. Settle it at one of them.",
+    "ping_pong": "The {field} goes to and fro between the ends{said}, so it is frozen. Find what puts it back (often "
+    "an automation in one system), then choose whose value stays.",
     "vanished": "The {kind} is no longer there at {gone}. Look for it there; to let it rest, drop this.",
     "no_email": "Nobody is created at {there} without an e-mail address. Add one at {here}.",
     "email_taken": "The e-mail belongs to somebody at {there} who is linked with another person{among}.",

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from syncd import crosscheck, page, push, schedule, schema, webhooks
+from syncd import crosscheck, page, pingpong, push, schedule, schema, webhooks
 from syncd.app import App, Network, build, open_store, ownership_of, sealer_of, store_url
 from syncd.clock import Clock
 from syncd.connector import Plugin
@@ -317,6 +317,7 @@ class Daemon:
             if self.clock.now() - pruned_at >= PRUNE_S:
                 pruned_at = self.clock.now()
                 await self.app.store.run(webhooks.prune, pruned_at)
+                await self.app.store.run(pingpong.prune)
             await self.clock.sleep_until(self.clock.now() + LOOK_S)
 
     async def _still_owns(self) -> bool:

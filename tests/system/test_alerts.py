@@ -130,6 +130,12 @@ CASES = {
         {f"syncd_pingpong_records{{{AT}}}": "1x100"},
         [{f"syncd_pingpong_records{{{AT}}}": "0x100"}],
     ),
+    "SyncdPingPongFrozen": (
+        600,
+        {f'syncd_held{{{AT}, reason="ping_pong"}}': "1x100"},
+        [{f'syncd_held{{{AT}, reason="{reason}"}}': value
+          for reason, value in (("ping_pong", "0x100"), ("conflict", "5x100"))}],
+    ),
     "SyncdMassDeleteBlocked": (60, {STOPPED % '"emptied"': "1x100"}, [{STOPPED % '"emptied"': "0x100"}]),
     "SyncdPlanTooLarge": (
         60,

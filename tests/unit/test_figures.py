@@ -37,7 +37,8 @@ def following(world):
 def test_every_gauge_of_the_store_is_there_at_zero_before_anything_is_known(small):
     shown = standing(small("rows", "plain"))
     apart = {"syncd_build_info", "syncd_start_timestamp_seconds", "syncd_connection_up", "syncd_webhook_expected",
-             "syncd_connection_reached_timestamp_seconds", "syncd_pingpong_records"}  # fmt: skip
+             "syncd_connection_reached_timestamp_seconds", "syncd_pingpong_records", "syncd_webhook_subscriptions_up",
+             "syncd_webhooks_silent"}  # fmt: skip
     budgets = {name for name in measures.MEASURES if name.startswith("syncd_budget_")}  # nothing is limited here
     gauges = {each.name for each in measures.MEASURES.values() if each.shape == "gauge"}
     assert set(shown) == gauges - apart - budgets
