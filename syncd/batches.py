@@ -24,7 +24,7 @@ from syncd.reconcile import End
 from syncd.rows import IntentRow, RecordRow
 from syncd.setup import Connection, Pair
 from syncd.store import upsert
-from syncd.work import SUBMIT, Work, note
+from syncd.work import SUBMIT, TOMORROW, Work, note
 
 DAY_S = 86_400.0
 MOST = 100  # files of one batch; the service may allow fewer
@@ -220,13 +220,15 @@ def _put_off(work: Work, pair: Pair, batch: Any, items: Sequence[Any]) -> None:
     """These wait for tomorrow's credits, visibly; the batch itself, if none of it can go out today."""
     tomorrow = work.tx.now - work.tx.now % DAY_S + DAY_S
     if len(items) == len(items_of(work, batch.id)):
-        table = schema.intents
-        work.sql.execute(sa.update(table).where(table.c.id == batch.id).values(due=tomorrow, state="open"))
+        later = batch.id
     else:
-        later = _new_batch(work, pair, batch.job, tomorrow - work.tx.now)
+        later = _new_batch(work, pair, batch.job, 0.0)
         _move(work, pair, [item.application for item in items], later)
+    table = schema.intents
+    waits = {"due": tomorrow, "state": "open", "reason": TOMORROW}
+    work.sql.execute(sa.update(table).where(table.c.id == later).values(waits))
     for item in items:
-        _hold(work, pair, item.application, "credits_per_day", str(pair.credits_a_day), state="waiting")
+        _hold(work, pair, item.application, TOMORROW, str(pair.credits_a_day), state="waiting")
 
 
 def _move(work: Work, pair: Pair, applications: Sequence[str], batch: str) -> None:
@@ -303,6 +305,7 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
         sa.update(_batches).where(_batches.c.id == turn.id).values(state="sent", sent_at=sent_at, title=title)
     )
     intent.state, intent.sent_at, intent.looks, intent.tries = "sent", work.tx.now, 0, intent.tries + 1
+    intent.reason = None
     save_intent(work, intent)
     return True
 

@@ -483,9 +483,7 @@ async def download(
     """
     taken = 0
     try:
-        if not httpx.URL(url).is_absolute_url:
-            raise httpx.InvalidURL("the address is not whole")
-        request = client.build_request("GET", url, headers=headers, extensions={LINK: headers is None, STREAMED: True})
+        request = client.build_request("GET", _whole(url), headers=headers, extensions={LINK: headers is None, STREAMED: True})
         response = await client.send(request, stream=True)
         try:
             if not response.is_success:
@@ -501,6 +499,14 @@ async def download(
         raise Rejected("the file's address is none that may be called") from error
     except httpx.HTTPError as error:
         raise Unavailable(f"the file could not be read: {type(error).__name__}") from error
+
+
+def _whole(url: str) -> httpx.URL:
+    """An address that names its server; any other would be looked for at the account's own."""
+    read = httpx.URL(url)
+    if not read.is_absolute_url:
+        raise httpx.InvalidURL("the address is not whole")
+    return read
 
 
 def _no_file(status: int) -> SyncdError:

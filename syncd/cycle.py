@@ -27,7 +27,7 @@ from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
-from syncd.work import BESIDE, CREATE, Work, mark
+from syncd.work import BESIDE, CREATE, TOMORROW, Work, mark
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -841,8 +841,9 @@ def left_to_do(connection: sa.Connection) -> int:
     stopped = stopped_scopes(connection)
     if "*" in stopped:
         return 0
-    where = intents.state.in_(("open", "sent", *WAITING))
-    waiting = connection.execute(sa.select(intents.connection, intents.wants).where(where)).all()
+    states = intents.state.in_(("open", "sent", *WAITING))
+    where = (states, sa.func.coalesce(intents.reason, "") != TOMORROW)
+    waiting = connection.execute(sa.select(intents.connection, intents.wants).where(*where)).all()
     pairs = _pairs_of_links(connection) if any(scope.startswith("pair/") for scope in stopped) else {}
     works = [intent for intent in waiting if not _is_held_up(intent.connection, intent.wants, pairs, stopped)]
     marked = connection.execute(sa.select(marks.connection)).scalars()

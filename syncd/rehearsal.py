@@ -25,6 +25,7 @@ from syncd.connector import (
     Finds,
     HasFiles,
     Pipelines,
+    Quota,
     Remark,
     Remarks,
     ResultPage,
@@ -33,6 +34,7 @@ from syncd.connector import (
     Screens,
 )
 from syncd.cycle import Road
+from syncd.errors import Rejected
 from syncd.facts import Walk
 from syncd.limits import Priority
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
@@ -294,6 +296,29 @@ class _Batches(Rehearsal):
     async def report(self, batch: str, item: str, outcome: str) -> None:
         """Note it down."""
         self._note("outcome", Kind.APPLICATION, item, 2, {"outcome": outcome})
+
+    async def cancel(self, batch: str) -> Batch:
+        """Nothing is there to be stopped."""
+        raise Rejected("a dry run makes no batch")
+
+    async def move(self, item: str, status: str) -> Screened | None:
+        """Moves are updates here."""
+        raise Rejected("a dry run moves nobody")
+
+    async def credits(self) -> float:
+        """As the real one."""
+        assert isinstance(self._inner, Batches)
+        return await self._inner.credits()
+
+    async def cost(self, files: int) -> float:
+        """As the real one."""
+        assert isinstance(self._inner, Batches)
+        return await self._inner.cost(files)
+
+    async def quota(self) -> Quota:
+        """As the real one."""
+        assert isinstance(self._inner, Batches)
+        return await self._inner.quota()
 
 
 _PARTS: Mapping[type, type[Rehearsal]] = {

@@ -33,6 +33,7 @@ CREATE = "create"
 ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE, SUBMIT = "attach", "rule", "outcome", "screen", "unschedule", "submit"
 REMARKS = frozenset({"comment", "rating", "note", "activity"})
 ERRANDS = REMARKS | {ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE}
+TOMORROW = "credits_per_day"  # why a batch waits for the next day: nothing that a run should wait for
 BESIDE = ERRANDS | {SUBMIT}
 
 
