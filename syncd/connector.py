@@ -483,7 +483,9 @@ async def download(
     """
     taken = 0
     try:
-        request = client.build_request("GET", _whole(url), headers=headers, extensions={LINK: headers is None, STREAMED: True})
+        request = client.build_request(
+            "GET", _whole(url), headers=headers, extensions={LINK: headers is None, STREAMED: True}
+        )
         response = await client.send(request, stream=True)
         try:
             if not response.is_success:
