@@ -102,7 +102,18 @@ def _connection(
             for usage in limits.usage(log, limits.parse_rules(connection.limits), now)
         ],
         "blocked_until": limits.blocked_until(log, now),
+        "webhooks": _registered(sql, name),
     }
+
+
+def _registered(sql: sa.Connection, name: str) -> Facts:
+    """How many webhook addresses stand at a system by our own doing, when last looked for; none: they may by hand."""
+    table = schema.subscriptions.c
+    asked = sa.select(sa.func.count(), sa.func.max(table.seen_at)).where(
+        table.connection == name, table.ended_at.is_(None)
+    )
+    count, seen_at = sql.execute(asked).one()
+    return {"registered": int(count), "seen_at": seen_at}
 
 
 def _walk(name: str, row: Mapping[str, Any], interval_s: float, now: float) -> Facts:

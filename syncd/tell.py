@@ -138,6 +138,10 @@ def status(console: Console, facts: Facts) -> None:
     errors = [(each["name"], walk) for each in facts["connections"] for walk in each["walks"] if walk["error"]]
     for name, walk in errors:
         _line(console, f"{name} {walk['name']}: {walk['error']}", BAD)
+    for each in facts["connections"]:
+        if count := each["webhooks"]["registered"]:
+            seen = ago(each["webhooks"]["seen_at"], facts["at"])
+            _line(console, f"{each['name']}: {_several(count, 'webhook')} registered, looked for {seen}", DIM)
     if any(pair["held"] for pair in facts["pairs"]):
         _line(console, "`syncd held` shows what waits for a person.")
 

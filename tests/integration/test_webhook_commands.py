@@ -79,3 +79,13 @@ def test_a_secret_of_registration_is_shown_nowhere(company):
     secrets = [hook.secret for name in ("screener", "voice") for hook in company.played[name].hooks.values()]
     assert secrets
     assert not any(secret in out + err for secret in secrets)
+
+
+def test_the_status_tells_what_is_registered(company):
+    company.run("webhooks", "register", "--connection", "acme")
+    company.later(120.0)
+    _, out, _ = company.run("status")
+    assert "acme: 4 webhooks registered, looked for 2 min ago" in out
+    company.run("webhooks", "remove", "--connection", "acme")
+    _, out, _ = company.run("status", "--json")
+    assert orjson.loads(out)["connections"][0]["webhooks"]["registered"] == 0
