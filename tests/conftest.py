@@ -23,6 +23,7 @@ SHARED = (
     "tests.integration.town",
     "tests.simulation.core",
     "tests.system.browser",
+    "tests.unit.papers_world",
     "tests.unit.small_world",
 )
 pytest.register_assert_rewrite(*SHARED)
