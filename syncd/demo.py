@@ -1,4 +1,4 @@
-"""``syncd demo``: three hiring systems played on this machine, kept in step through a working day, on a page to watch.
+"""``syncd demo``: five hiring systems played on this machine, kept in step through a working day, on a page to watch.
 
 Everything is real but the systems and the time: sandboxes behind sockets, the daemon's engine, store and port, and one
 clock for all, which runs 1:1 while anything is under way and jumps to the next due time when all is idle. So limits
@@ -9,7 +9,7 @@ import contextlib
 import random
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ def demo(*, once: bool, console: Console, listen: str | None = None, seed: int =
     """Run the demo; the exit code. ``once`` ends it when all agree, else life goes on until Ctrl-C.
 
     ``listen`` is the page's address; without it 127.0.0.1:8080, or a free port where that is taken. With ``as_json``
-    the summary is printed as JSON and nothing else is. Raises ``ConfigInvalid`` where the port cannot be had.
+    the summary is printed as JSON and nothing else is. Raises ``ConfigInvalid`` where the port cannot be had, or
+    nothing can be written.
     """
     outcome, clock = Outcome(), SteppedClock(START)
     rng = random.Random(seed)  # noqa: S311  # made-up people and jitter
@@ -92,10 +93,10 @@ async def _set_up(
 ) -> AsyncIterator[tuple[Play, str, httpx.AsyncClient]]:
     """The sandboxes and syncd behind their ports; everything is gone afterwards."""
     plugins = load_plugins()
-    page = _page_listener(listen)
     company = company_of(plugins, clock, rng)
     async with contextlib.AsyncExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="syncd-demo-")))
+        folder = held.enter_context(_folder())
+        page = held.enter_context(_page_listener(listen))
         addresses = {}
         for name, sandbox in company.systems.items():
             listener = listening(Server(listen="127.0.0.1:0"))
@@ -107,6 +108,20 @@ async def _set_up(
         client = await held.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
         await held.enter_async_context(serving(play.site, page))
         yield play, address_of(page), client
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Where the demo's store stands while it runs. Raises ``ConfigInvalid`` where nothing can be written."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="syncd-demo-")
+    except OSError as error:  # a read-only root without a temporary directory of its own
+        raise ConfigInvalid(
+            "the demo keeps its store in a temporary directory, and none can be written to: let TMPDIR name one"
+            " (a container with a read-only root needs --tmpfs /tmp)"
+        ) from error
+    with made as name:
+        yield Path(name)
 
 
 def _page_listener(listen: str | None) -> socket.socket:

@@ -4,6 +4,7 @@ import base64
 import io
 import random
 import socket
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -342,3 +343,11 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigInvalid, match="cannot listen"):
             demo.demo(once=True, console=console_on(io.StringIO(), {}), listen=listen)
+
+
+def test_a_place_where_nothing_can_be_written_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(ConfigInvalid, match="--tmpfs /tmp"):
+        demo.demo(once=True, console=console_on(io.StringIO(), {}), listen="127.0.0.1:0")
