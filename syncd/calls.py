@@ -91,6 +91,10 @@ class Engine(Protocol):
         """Tell whoever listens."""
         ...
 
+    def wrote(self, connection: str, claimed: push.Claim, call: str) -> None:
+        """Tell that a system took a write."""
+        ...
+
 
 class SourceFailed(Exception):  # it says what failed
     """The source could not be read now; the target's lane has nothing to do with it."""
@@ -155,7 +159,7 @@ async def _call(engine: Engine, lane: Lane, claimed: push.Claim, word: str | Non
         elif claimed.call == UNSCHEDULE and isinstance(connector, Schedules):
             await connector.unschedule(record)
     await engine.do(_known, claimed.id)
-    engine.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call=claimed.call)
+    engine.wrote(lane.connection.name, claimed, claimed.call)
 
 
 async def _remark(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
@@ -177,7 +181,7 @@ async def _remark(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
                 return
             await connector.remark(record, remark)
     await engine.do(_known, claimed.id)
-    engine.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call=claimed.call)
+    engine.wrote(lane.connection.name, claimed, claimed.call)
 
 
 def _remark_of(form: str, values: Mapping[str, Any]) -> Remark:
@@ -213,7 +217,7 @@ async def _attach(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
             return
         await connector.attach(record, sent, claimed.id)
     await engine.do(_known, claimed.id, content=digest)
-    engine.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call=ATTACH)
+    engine.wrote(lane.connection.name, claimed, ATTACH)
 
 
 async def _file(engine: Engine, source: str, id_: str, limits: FileLimits) -> tuple[File, Proof]:

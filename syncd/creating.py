@@ -222,7 +222,7 @@ def _open_create(
     intent = IntentRow(
         id=work.new_id(), connection=other.name, kind=kind.value, ref=None, call=CREATE, state="open", link=link.id,
         wants=wants, sealed=None, source=row.connection, told_at=row.told_at, priority=2 + FIRST[kind],
-        made_at=work.tx.now, due=work.tx.now,
+        made_at=work.tx.now, due=work.tx.now, origin=work.origin,
     )  # fmt: skip
     save_intent(work, intent, sealed)
     note(work, other.name, kind.value, "", "create_planned", link=link.id, fields=sorted(draft))

@@ -159,6 +159,13 @@ class Engine:
         self.progressed_at = self.clock.now()
         self.mention(action, **facts)
 
+    def wrote(self, connection: str, claimed: push.Claim, call: str) -> None:
+        """Tell that a system took a write, and log it with what it goes back to."""
+        self.tell("written", connection=connection, kind=claimed.kind.value, call=call)
+        ref = str(claimed.ref) if claimed.ref else None
+        log.info("A system took a write.", action="written", connection=connection, kind=claimed.kind.value, ref=ref,
+                 call=call, origin=claimed.origin)  # fmt: skip
+
     def mention(self, action: str, **facts: Any) -> None:
         """Tell whoever listens what is no progress."""
         for listener in self.listeners:
@@ -392,7 +399,7 @@ class Engine:
                 return
             records = await lane.connector.create(order.draft, order.intent)
         await self.do(push.adopt, order.intent, records, ours=True)
-        self.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call=CREATE)
+        self.wrote(lane.connection.name, claimed, CREATE)
 
     async def _update(self, lane: Lane, claimed: push.Claim, ref: Ref, word: str | None) -> None:
         async with lane.road.reserved(2, Priority.WRITE):
@@ -403,7 +410,7 @@ class Engine:
                 return
             told = await lane.connector.update(order.record, order.fields)
         await self.do(push.confirm, order.intent, told, known=True)
-        self.tell("written", connection=lane.connection.name, kind=claimed.kind.value, call="update")
+        self.wrote(lane.connection.name, claimed, "update")
 
     async def _read(self, lane: Lane, agenda: "Agenda") -> bool:
         return await self._read_marked(lane, agenda.mark, Priority.READ)
@@ -558,6 +565,8 @@ class Engine:
             if isinstance(error, Unavailable):
                 self._rest_after(lane, error)
         else:
+            if lane.failures:
+                log.info("A system is back.", action="back", connection=lane.connection.name)
             lane.failures = 0
             lane.parked = {at: until for at, until in lane.parked.items() if until > self.clock.now()}
 
@@ -631,7 +640,7 @@ def take_answers(
 
     False: a webhook had asked for it, and nothing is to be written for it.
     """
-    is_webhooks = _is_webhooks(work, connection.name, next(iter(answers)))
+    is_webhooks = _is_webhooks(work, connection.name, next(iter(answers)), asked_at)
     if len(answers) > 1:
         pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.GET)
     for ref, records in answers.items():
@@ -639,9 +648,13 @@ def take_answers(
     return work.wanted > 0 or not is_webhooks
 
 
-def _is_webhooks(work: Work, connection: str, ref: Ref) -> bool:
+def _is_webhooks(work: Work, connection: str, ref: Ref, asked_at: float) -> bool:
+    """Whether a webhook had asked for a record; what follows in this transaction goes back to what had marked it."""
     where = (_marks.connection == connection, _marks.kind == ref.kind.value, _marks.ref == ref.id)
-    return work.sql.execute(sa.select(_marks.why).where(*where)).scalar() == "webhook"
+    marked = work.sql.execute(sa.select(_marks.why, _marks.due, _marks.origin).where(*where)).first()
+    if marked is not None and marked.due <= asked_at:
+        work.origin = marked.origin
+    return marked is not None and marked.why == "webhook"
 
 
 def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str | None:

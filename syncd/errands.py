@@ -241,7 +241,7 @@ def _open(
     intent = IntentRow(
         id=work.new_id(), connection=target.connection, kind=target.kind, ref=target.id, call=what, state="open",
         link=link.id, wants=_wants(link, what, source, version), sealed=None, source=source.connection,
-        told_at=source.told_at, priority=6, made_at=work.tx.now, due=work.tx.now,
+        told_at=source.told_at, priority=6, made_at=work.tx.now, due=work.tx.now, origin=work.origin,
     )  # fmt: skip
     save_intent(work, intent, values or {})
     note(work, target.connection, target.kind, target.id, "errand_planned", link=link.id, detail=what)

@@ -110,13 +110,14 @@ def _put_part(
         intent = IntentRow(
             id=work.new_id(), connection=connection.name, kind=kind.value, ref=ref, call=call, state="open", link=None,
             wants={}, sealed=None, source=origin.name, told_at=source.told_at, priority=0 if "stage" in part else 1,
-            made_at=work.tx.now, due=work.tx.now,
+            made_at=work.tx.now, due=work.tx.now, origin=work.origin,
         )  # fmt: skip
         note(work, connection.name, kind.value, ref, "update_planned", link=link.id, fields=sorted(part))
     elif intent.wants.get(str(link.id)) == part and intent.state == "held":
         return  # what was refused is refused still
     elif intent.wants.get(str(link.id)) != part:
         intent.state, intent.due, intent.tries, intent.reason = "open", work.tx.now, 0, None
+        intent.origin = work.origin
         drop_intent_holds(work, intent)
     intent.wants[str(link.id)] = part
     if ROWS in intent.wants:

@@ -19,7 +19,7 @@ from syncd.plan import in_scope
 from syncd.reconcile import End, Side, agree
 from syncd.rows import LinkRow, RecordRow
 from syncd.schedule import interval_in_force, last_pages
-from syncd.sentences import Case, answers, next_command, why
+from syncd.sentences import Case, answers, because, next_command, why
 from syncd.sentences import told as spoken
 from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, rows_of
@@ -541,7 +541,8 @@ def _writes(tx: Tx, pair: Pair, link: LinkRow) -> list[Facts]:
 
 
 def _write(row: Mapping[str, Any], part: Mapping[str, Any]) -> Facts:
-    names = ("id", "connection", "kind", "ref", "call", "state", "tries", "made_at", "due", "sent_at", "reason")
+    names = ("id", "connection", "kind", "ref", "call", "state", "tries", "made_at", "due", "sent_at", "reason",
+             "origin")  # fmt: skip
     return {**{name: row[name] for name in names}, "fields": sorted(part)}
 
 
@@ -554,7 +555,7 @@ def _journal(tx: Tx, rows: list[RecordRow], found: list[LinkRow]) -> list[Facts]
         return []
     newest = sa.select(schema.journal).where(sa.or_(*about)).order_by(table.id.desc()).limit(MOST_LINES)
     lines = reversed(rows_of(tx.sql, newest))
-    return [{**line, "sentence": spoken(line["what"], line["detail"])} for line in lines]
+    return [{**line, "sentence": spoken(line["what"], line["detail"]) + because(line["origin"])} for line in lines]
 
 
 def _own_ids(tx: Tx, row: RecordRow) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from syncd.markup import Html, Part, el, joined
 from syncd.page_frame import ASK, GOOD, RECORD, WORK, Facts, end, ends, live, moment, several, since, state, story_link
 from syncd.page_held import listed
+from syncd.sentences import because
 from syncd.tell import ago
 
 _TIMES = (("changed there", "changed_at"), ("told", "told_at"), ("written by syncd", "written_at"))
@@ -79,6 +80,8 @@ def _write_parts(write: Facts, now: float) -> Iterator[str]:
         yield f"tried {several(write['tries'], 'time')}"
     if write["state"] == "open":
         yield f"due {ago(write['due'], now)}"
+    if write["origin"]:
+        yield because(write["origin"]).strip(" ()")
 
 
 def _line(line: Facts) -> Html:

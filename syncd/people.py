@@ -184,7 +184,7 @@ def _bring(work: Work, connection: Connection, other: MemberRow, speaker: Member
         intent = IntentRow(
             id=work.new_id(), connection=connection.name, kind=Kind.CANDIDATE.value, ref=other.row, call=call,
             state="open", link=None, wants={}, sealed=None, source=connection.name, told_at=work.tx.now, priority=1,
-            made_at=work.tx.now, due=work.tx.now,
+            made_at=work.tx.now, due=work.tx.now, origin=work.origin,
         )  # fmt: skip
     digest = speaker.seen[name]
     intent.wants.setdefault(ROWS, {})[name] = [digest, digest]

@@ -73,15 +73,19 @@ class Claim:
     stage: str | None  # our word that is to be written
     job: str | None  # whose pipeline has the words
     looks_first: bool
+    origin: str | None = None  # the webhook that it goes back to
 
 
 # --- claiming -------------------------------------------------------------------------------------------------------
 
 
 def load(work: Work, id_: str) -> IntentRow | None:
-    """An intent as it stands."""
+    """An intent as it stands; what follows in this transaction goes back to what the intent goes back to."""
     found = work.sql.execute(sa.select(schema.intents).where(schema.intents.c.id == id_)).mappings().one_or_none()
-    return IntentRow(**found) if found else None
+    if found is None:
+        return None
+    work.origin = found["origin"]
+    return IntentRow(**found)
 
 
 def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
@@ -100,7 +104,8 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
     ref = Ref(kind, intent.ref) if intent.ref else None
     job = _job_at_target(work, intent)
     exact = connection.terms[kind].facts.exact
-    return Claim(intent.id, kind, ref, intent.call, fields_.get("stage"), job, exact and intent.call == CREATE)
+    looks_first = exact and intent.call == CREATE
+    return Claim(intent.id, kind, ref, intent.call, fields_.get("stage"), job, looks_first, intent.origin)
 
 
 def _is_stopped(work: Work, intent: IntentRow) -> bool:

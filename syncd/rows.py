@@ -98,6 +98,7 @@ class IntentRow:
     looks: int = 0
     sent_at: float | None = None
     reason: str | None = None
+    origin: str | None = None
 
 
 @cache

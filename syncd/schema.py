@@ -192,6 +192,7 @@ intents = Table(
     Column("looks", Integer, nullable=False, default=0),
     Column("sent_at", Float),
     Column("reason", Text),
+    Column("origin", String),  # the webhook it goes back to: w and the inbox row's id; so in marks and journal
     Index("intents_by_due", "connection", "state", "due"),
     Index("intents_by_ref", "connection", "kind", "ref"),
     Index("intents_by_link", "link"),
@@ -230,6 +231,7 @@ marks = Table(
     Column("priority", Integer, nullable=False),
     Column("due", Float, nullable=False),
     Column("tries", Integer, nullable=False, default=0),
+    Column("origin", String),
 )
 
 inbox = Table(
@@ -255,6 +257,7 @@ journal = Table(
     Column("what", String, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("detail", Text, nullable=False, default=""),
+    Column("origin", String),
     Index("journal_by_ref", "connection", "kind", "ref"),
     Index("journal_by_link", "link"),
     sqlite_autoincrement=True,

@@ -190,3 +190,8 @@ _EVENTS: Mapping[str, str] = {
 def told(what: str, detail: str) -> str:
     """What a line of the journal says."""
     return _EVENTS.get(what, spelled(what) + ": {detail}").format(detail=spelled(detail)).removesuffix(": ")
+
+
+def because(origin: str | None) -> str:
+    """Which webhook something goes back to, as the end of a sentence."""
+    return f" (because of webhook {origin})" if origin else ""

@@ -121,11 +121,16 @@ class World:
             if connection in (pair.left.name, pair.right.name) and pair.syncs(kind):
                 yield pair
 
-    def walks_of(self, connection: str) -> tuple[Walk, ...]:
-        """The walks of a connection that some pair needs."""
+    def kinds_of(self, connection: str) -> set[Kind]:
+        """The kinds of a connection's records that some pair needs."""
         wanted = {kind for kind in Kind for _ in self.pairs_of(connection, kind)}
         if any(pair.batches and pair.left.name == connection for pair in self.pairs):
             wanted.add(Kind.JOB)  # a batch is one job's
+        return wanted
+
+    def walks_of(self, connection: str) -> tuple[Walk, ...]:
+        """The walks of a connection that some pair needs."""
+        wanted = self.kinds_of(connection)
         return tuple(walk for walk in self.connections[connection].facts.walks if wanted & set(walk.kinds))
 
     def pair(self, name: str) -> Pair:

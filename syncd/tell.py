@@ -18,6 +18,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from syncd.sentences import because
+
 Facts = Mapping[str, Any]
 WIDTH = 100
 MOST_SHOWN = 50
@@ -316,7 +318,8 @@ def _write(write: Facts, now: float) -> str:
     why = f" ({write['reason']})" if write["reason"] else ""
     tries = f", tried {_several(write['tries'], 'time')}" if write["tries"] else ""
     fields = f" of {', '.join(write['fields'])}" if write["fields"] else ""
-    return f"write waits at {write['connection']}: {write['call']}{fields}; {write['state']}{why}{tries}{when}"
+    cause = because(write["origin"])
+    return f"write waits at {write['connection']}: {write['call']}{fields}; {write['state']}{why}{tries}{when}{cause}"
 
 
 # --- plan, backfill, check ------------------------------------------------------------------------------------------

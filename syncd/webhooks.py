@@ -24,7 +24,7 @@ from syncd.limits import Priority, parse_rules
 from syncd.mapping import Digest
 from syncd.metrics import OTHER, Metrics
 from syncd.model import Kind, Ref
-from syncd.setup import Connection
+from syncd.setup import Connection, World
 from syncd.work import Work, mark
 
 LONGEST_BODY = 1024 * 1024  # bytes
@@ -127,12 +127,14 @@ class Receiver:
     async def _kept(self, name: str, delivery: Delivery, heard: Heard) -> Response:
         key = "bell" if heard.is_bell else event_key(heard.notice, delivery, self._engine.world.digest)
         try:
-            fresh = await self._engine.do(keep, self._ears[name].connection, heard.notice, key)
+            origin = await self._engine.do(keep, self._ears[name].connection, heard.notice, key)
         except sa.exc.SQLAlchemyError:
             log.exception("A webhook could not be kept.", action="webhook.store", connection=name)
             self._count(name, "unavailable")
             return PlainTextResponse("try again later\n", 503, headers={"Retry-After": str(RETRY_AFTER_S)})
-        self._count(name, "kept" if fresh else "duplicate")
+        if origin is not None:
+            log.info("A webhook was kept.", action="webhook.kept", connection=name, origin=origin)
+        self._count(name, "duplicate" if origin is None else "kept")
         return PlainTextResponse("kept\n")
 
     def _count(self, name: str, result: str) -> None:
@@ -213,16 +215,20 @@ _SET_DUE = (
 )
 
 
-def keep(work: Work, connection: Connection, notice: Notice, key: str) -> bool:
-    """Keep an event, and let what it names be looked at again; tells whether it was new."""
-    refs = _fewest(connection, notice.refs)
+def keep(work: Work, connection: Connection, notice: Notice, key: str) -> str | None:
+    """Keep an event, and let what it names be looked at again.
+
+    Returns what all that follows from it will name as its origin; None: the event was known.
+    """
+    refs = _fewest(work.world, connection, notice.refs)
     names = [str(ref) for ref in refs]
     for known, received_at in work.sql.execute(_KNOWN, {"of": connection.name, "key": key}).all():
         if _is_repeat(work, connection.name, key, known, work.tx.now - received_at, names):
-            return False
+            return None
         work.sql.execute(_FORGET, {"row": known})
     row = {"connection": connection.name, "event": key, "refs": names, "received_at": work.tx.now}
-    work.sql.execute(_KEEP, row)
+    kept = work.sql.execute(_KEEP, row).inserted_primary_key
+    work.origin = f"w{kept[0]}" if kept else None
     for ref in refs:
         mark(work, connection.name, ref.kind, ref.id, "webhook", Priority.READ)
     if notice.batches:
@@ -231,12 +237,13 @@ def keep(work: Work, connection: Connection, notice: Notice, key: str) -> bool:
         if walk.name in notice.walks:
             ring(work, connection, walk)
     work.woken.add(connection.name)
-    return True
+    return work.origin
 
 
-def _fewest(connection: Connection, refs: Iterable[Ref]) -> tuple[Ref, ...]:
-    """The records to be read: known kinds, sane ids, and where a person is a set of rows each row once."""
-    wanted = dict.fromkeys(ref for ref in refs if ref.kind in connection.terms and _is_plain(ref.id))
+def _fewest(world: World, connection: Connection, refs: Iterable[Ref]) -> tuple[Ref, ...]:
+    """The records to be read: kinds that a pair needs, sane ids, and where a person is a set of rows each row once."""
+    kinds = world.kinds_of(connection.name) & set(connection.terms)
+    wanted = dict.fromkeys(ref for ref in refs if ref.kind in kinds and _is_plain(ref.id))
     if connection.facts.rows:
         rows = {ref.id for ref in wanted if ref.kind is Kind.APPLICATION}
         wanted = dict.fromkeys(ref for ref in wanted if ref.kind is not Kind.CANDIDATE or ref.id not in rows)

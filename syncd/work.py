@@ -45,7 +45,8 @@ class Work:
     """One transaction's work: the rows, the world, and the values in hand (as told within this transaction).
 
     ``learning``: a first look, which links and compares but makes no intents. ``swept``: whether a walk of a
-    connection was proven whole recently enough for something to be created there.
+    connection was proven whole recently enough for something to be created there. ``origin``: the webhook (``w`` and
+    its number in the inbox) that all of this goes back to, if one does.
     """
 
     tx: Tx
@@ -57,6 +58,7 @@ class Work:
     woken: set[str] = field(default_factory=set)
     intents: dict[tuple[str, str, str], list[IntentRow]] = field(default_factory=dict)
     holds: dict[int, list[Any]] = field(default_factory=dict)
+    origin: str | None = None
 
     @property
     def sql(self) -> sa.Connection:
@@ -89,8 +91,9 @@ def mark(
     found = work.sql.execute(sa.select(table).where(*where)).first()
     due = work.tx.now if due is None else due
     row = {"connection": connection, "kind": kind.value, "ref": ref, "why": why, "priority": int(priority),
-           "due": due, "tries": 0}  # fmt: skip
+           "due": due, "tries": 0, "origin": work.origin}  # fmt: skip
     if found is not None:
+        row["origin"] = work.origin or found.origin
         row["due"] = min(max(found.due, work.tx.now), due)
         if found.priority <= int(priority):
             row |= {"priority": found.priority, "why": found.why}
@@ -121,7 +124,7 @@ def note(
 ) -> None:
     """Write one line of the journal: field names, never values."""
     row = {"at": work.tx.now, "connection": connection, "kind": kind, "ref": ref, "link": link, "what": what,
-           "fields": fields or [], "detail": detail}  # fmt: skip
+           "fields": fields or [], "detail": detail, "origin": work.origin}  # fmt: skip
     work.sql.execute(_NOTE, row)
 
 
