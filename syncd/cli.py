@@ -705,7 +705,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other people.", metavar="NUMBER")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Play three hiring systems with made-up people on this machine, and keep them in step through a working day.
+    """Play five hiring systems with made-up people on this machine, and keep them in step through a working day.
 
     Nothing is installed, kept or sent anywhere. Open the printed address to watch.
     """
