@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.clock import Clock
-from syncd.demo_people import DRIVERS, LEADS, NURSES, OPENINGS, OTHERS, SUPPORT, Company, Person
+from syncd.demo_people import CARE, DRIVERS, LEADS, NURSES, OPENINGS, OTHERS, SUPPORT, Company, Person, resume_of
 from syncd.sandbox import Fault
 
 Tell = Callable[[str], None]
 
 HOUR_S = 3600.0
+NIGHTS = "<p>Delivery Driver in Reno, for people who <b>like</b> to work at night.</p>"
 QUIET_S = 1200.0  # no application is touched twice within so long but on purpose
+PORTAL_WORDS = {
+    "Applied": "applied", "Phone Screen": "screening", "Assessment": "screening", "Interview": "interview",
+    "Offer": "offer",
+}  # fmt: skip
 USUAL_WAY = ("Applied", "Phone Screen", "Assessment", "Interview", "Offer")
 
 
@@ -32,7 +37,7 @@ class Scene:
 
 @dataclass
 class Day:
-    """Eight hours of work in three systems."""
+    """Eight hours of work in five systems."""
 
     company: Company
     clock: Clock
@@ -69,11 +74,15 @@ class Day:
             ("1:00", self.recruiter_moves_in_ninjahire),
             ("1:15", self.phone_is_corrected),
             ("1:25", self.other_row_is_commented),
+            ("1:35", self.somebody_is_phoned),
             ("1:45", self.owner_settles_a_conflict),
             ("2:00", self.conflict_is_held),
             ("2:20", self.answer_is_lost),
+            ("2:30", self.resume_is_replaced),
             ("2:45", self.server_fails),
             ("3:10", self.candidate_is_disqualified),
+            ("3:30", self.person_is_moved_in_the_portal),
+            ("3:45", self.voice_screen_ends),
             ("4:00", self.webhook_is_lost),
             ("4:30", self.description_is_rewritten),
             *((f"5:{minute:02d}", self.support_is_moved_on) for minute in range(0, 60, 4)),
@@ -164,6 +173,36 @@ class Day:
         self.company.workable.move(row, after)
         return f"A recruiter moves {_said(row)} of Support in Workable: {before} to {after}."
 
+    # screenings and résumés
+
+    def somebody_is_phoned(self) -> str:
+        """A recruiter lets Ninjahire call; what it heard has to come back."""
+        row = self._pick(*OTHERS, elsewhere=True)
+        self.company.ninjahire.call(self._at("screener", row), score=86)
+        return f"A recruiter lets Ninjahire phone {_said(row)}: what it found out becomes a comment in Workable."
+
+    def voice_screen_ends(self) -> str:
+        """WorkSignal has talked to somebody."""
+        rows = [row for row in self.company.rows[SUPPORT[0]] if self.company.elsewhere("voice", row)]
+        row = self.rng.choice(rows)
+        self.company.worksignal.screen(self._at("voice", row), 74)
+        return f"WorkSignal's voice screen of {_said(row)} has ended: one comment more in Workable."
+
+    def resume_is_replaced(self) -> str:
+        """A changed file is sent again, an unchanged one is not."""
+        row = self._pick(NURSES, elsewhere=True)
+        person = self.company.person_of[row]
+        self.company.workable.put_resume(row, resume_of(person) + b"And a certificate for night shifts.\n")
+        return f"{_said(row).capitalize()} hands in a new résumé: Ninjahire and the portal get it too."
+
+    def person_is_moved_in_the_portal(self) -> str:
+        """A move made on the person alone, where the stage stands in two places."""
+        row = self._pick(*CARE, alone=True)
+        before, after = self._one_on(row)
+        application = self._at("house", row)
+        self.company.portal.move_person(application.partition(":")[0], PORTAL_WORDS[after])
+        return f"A recruiter moves {_said(row)} in the portal, on the person's own page: {before} to {after}."
+
     # corrections
 
     def phone_is_corrected(self) -> str:
@@ -184,7 +223,7 @@ class Day:
     def description_is_rewritten(self) -> str:
         """A job's text, which only a get tells."""
         job = self.company.jobs["acme"][DRIVERS]
-        self.company.workable.edit("job", job, description="<p>Delivery Driver in Reno, nights.</p>")
+        self.company.workable.edit("job", job, description=NIGHTS)
         return f"Workable job {job} gets a new description."
 
     # what goes wrong
@@ -232,17 +271,32 @@ class Day:
 
     # whom
 
-    def _pick(self, *openings: int, elsewhere: bool = False) -> str:
-        """An application for one of these that can go one stage further, best one that was left alone for a while."""
+    def _pick(self, *openings: int, elsewhere: bool = False, alone: bool = False) -> str:
+        """An application for one of these that can go one stage further, best one that was left alone for a while.
+
+        ``elsewhere``: one that Ninjahire has, too. ``alone``: the only one of somebody whom the portal has, whose next
+        stage is another one there.
+        """
         now, stages = self.clock.now(), self.company.stages()
         rows = [row for opening in openings for row in self.company.rows[opening] if stages[row] in USUAL_WAY[:-1]]
         self.rng.shuffle(rows)
         rows.sort(key=lambda row: self.touched.get(row, 0.0) > now - QUIET_S)
         for row in rows:
-            if self.touched.get(row, 0.0) < math.inf and (not elsewhere or self.company.elsewhere("screener", row)):
+            fits = not elsewhere or self.company.elsewhere("screener", row) is not None
+            if fits and self.touched.get(row, 0.0) < math.inf and (not alone or self._is_alone(row)):
                 self._touch(row)
                 return row
         raise LookupError("nobody is left who can be moved on")
+
+    def _is_alone(self, row: str) -> bool:
+        """Whether a move of the person in the portal can only mean this application, and says something there."""
+        own = [other for other in self.company.rows_of(self.company.person_of[row]) if other in self._care_rows()]
+        before, after = self._one_on(row)
+        moves = PORTAL_WORDS[before] != PORTAL_WORDS[after]
+        return own == [row] and moves and self.company.elsewhere("house", row) is not None
+
+    def _care_rows(self) -> list[str]:
+        return [row for opening in CARE for row in self.company.rows[opening]]
 
     def _touch(self, row: str) -> None:
         for other in self.company.rows_of(self.company.person_of[row]):

@@ -1,8 +1,9 @@
-"""Who and what the demo's three systems hold before syncd sees them: made-up openings, people and applications.
+"""Who and what the demo's five systems hold before syncd sees them: made-up openings, people and applications.
 
-Workable is full. Ninjahire and WorkSignal hold some of the same jobs and people, entered by hand long ago, as an
-account looks on the day that somebody decides to keep it in step. Everybody is made up: addresses end in example.com,
-telephone numbers in 555-01xx and their like.
+Workable is full, and everybody there has a résumé. Ninjahire and WorkSignal hold some of the same jobs and people,
+entered by hand long ago, as an account looks on the day that somebody decides to keep it in step; the hiring portal
+knows one of the jobs, and HireSquire nobody. Everybody is made up: addresses end in example.com, telephone numbers in
+555-01xx and their like.
 """
 
 import random
@@ -42,7 +43,7 @@ class Opening:
 OPENINGS = (
     Opening("Data Engineer", "ENG-1", "Engineering", "Austin", "TX", ("screener",), OWN),
     Opening("Backend Developer", "ENG-2", "Engineering", "Austin", "TX"),
-    Opening("Night Nurse", "CARE-1", "Care", "Tucson", "AZ", ("screener",)),
+    Opening("Night Nurse", "CARE-1", "Care", "Tucson", "AZ", ("screener", "house")),
     Opening("Physiotherapist", "CARE-2", "Care", "Tucson", "AZ"),
     Opening("Warehouse Lead", "OPS-1", "Operations", "Reno", "NV", ("screener",)),
     Opening("Delivery Driver", "OPS-2", "Operations", "Reno", "NV"),
@@ -50,8 +51,11 @@ OPENINGS = (
     Opening("Support Team Lead", "SUP-2", "Support", "Boise", "ID"),
     Opening("Chief of Staff", "HQ-1", "Office", "Austin", "TX", state="draft"),
 )
-NAMES = {"acme": "Workable", "screener": "Ninjahire", "voice": "WorkSignal"}  # by connection
+NAMES = {
+    "acme": "Workable", "screener": "Ninjahire", "voice": "WorkSignal", "house": "Portal", "papers": "HireSquire",
+}  # fmt: skip  # by connection
 SUPPORT = (6, 7)  # the openings that the voice screens are for
+CARE = (2, 3)  # those that the portal has too
 OTHERS = (0, 1, 2, 3, 4, 5)
 NURSES, LEADS, DRIVERS = 2, 4, 5
 
@@ -80,6 +84,17 @@ class Person:
         return f"{self.first} {self.last}"
 
 
+def resume_of(person: Person) -> bytes:
+    """A made-up résumé: a PDF that shows what it says to whoever looks into it."""
+    lines = (
+        person.name,
+        person.email,
+        person.phone,
+        "Ten years in this trade, and in three towns. Reliable, curious, and never late but once.",
+    )
+    return b"%PDF-1.4\n" + "\n".join(lines).encode() + b"\n%%EOF\n"
+
+
 def people(rng: random.Random) -> Iterator[Person]:
     """Made-up people without end, no two alike."""
     number = 0
@@ -102,7 +117,7 @@ class Scripted:
 
 @dataclass
 class Company:
-    """The three sandboxes of one company, and where its openings and people stand in each.
+    """The sandboxes of one company, and where its openings and people stand in each.
 
     ``jobs``: connection -> opening's number -> id. ``rows``: opening's number -> ids of its Workable rows.
     ``scripted``: what is expected to wait for a person in the end.
@@ -111,6 +126,8 @@ class Company:
     workable: Any
     ninjahire: Any
     worksignal: Any
+    portal: Any
+    hiresquire: Any
     rng: random.Random
     jobs: dict[str, dict[int, str]] = field(default_factory=dict)
     rows: dict[int, list[str]] = field(default_factory=dict)
@@ -120,10 +137,13 @@ class Company:
     @property
     def systems(self) -> dict[str, Any]:
         """The sandboxes by the names of their connections."""
-        return {"acme": self.workable, "screener": self.ninjahire, "voice": self.worksignal}
+        return {
+            "acme": self.workable, "screener": self.ninjahire, "voice": self.worksignal, "house": self.portal,
+            "papers": self.hiresquire,
+        }  # fmt: skip
 
     def begin(self, now: float) -> None:
-        """Fill the three systems with what is there before the first sync."""
+        """Fill the systems with what is there before the first sync."""
         self.strangers = people(self.rng)
         self._open_jobs(now)
         self._fill_workable(now)
@@ -134,7 +154,8 @@ class Company:
         """Somebody applies at Workable; the row's id."""
         where = {"city": person.city, "country": "United States"} if person.city else {}
         fields = {"name": person.name, "email": person.email, "phone": person.phone, **where}
-        row: str = self.workable.apply(self.jobs["acme"][opening], stage=stage, created_at=at, **fields)
+        job, resume = self.jobs["acme"][opening], resume_of(person)
+        row: str = self.workable.apply(job, stage=stage, created_at=at, resume=resume, **fields)
         self.rows.setdefault(opening, []).append(row)
         self.person_of[row] = person
         return row
@@ -148,7 +169,8 @@ class Company:
             self.jobs["acme"][number] = self.workable.add_job(
                 title=opening.title, code=opening.code, department=opening.department, city=opening.city,
                 region=opening.region, country="United States", pipeline=opening.pipeline, state=opening.state,
-                description=f"<p>{opening.title} in {opening.city}.</p>", created_at=at,
+                description=f"<p>{opening.title} in {opening.city}, for <b>people</b> who like what they do.</p>",
+                created_at=at,
             )  # fmt: skip
             if "screener" in opening.elsewhere:
                 self.jobs["screener"][number] = self.ninjahire.add_job(
@@ -157,6 +179,10 @@ class Company:
             if "voice" in opening.elsewhere:
                 self.jobs["voice"][number] = self.worksignal.add_job(
                     title=opening.title, department=opening.department, created_at=at
+                )
+            if "house" in opening.elsewhere:
+                self.jobs["house"][number] = self.portal.add_job(
+                    title=opening.title, team=opening.department, created_at=at
                 )
 
     def _fill_workable(self, now: float) -> None:

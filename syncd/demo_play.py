@@ -1,4 +1,4 @@
-"""One run of the demo: the three sandboxes, syncd beside them, a first backfill, a working day, and the verdict.
+"""One run of the demo: the sandboxes, syncd beside them, a first backfill, a working day, and the verdict.
 
 It is the same program with sockets and a clock that jumps when all is idle (``syncd demo``), and in one process with a
 frozen one (the tests): both come in as arguments.
@@ -18,14 +18,14 @@ import httpx
 import sqlalchemy as sa
 from starlette.types import ASGIApp
 
-from syncd import cycle, demo_verdict, page, schedule, schema, webhooks
+from syncd import cycle, demo_papers, demo_verdict, page, schedule, schema, webhooks
 from syncd.app import App, Network, build, open_store, sealer_of
 from syncd.backfill import backfill
 from syncd.clock import SteppedClock
 from syncd.commands import run_command
 from syncd.connector import Plugin
 from syncd.demo_day import Day
-from syncd.demo_people import NAMES, OPENINGS, OWN_WORDS, SUPPORT, Company
+from syncd.demo_people import CARE, NAMES, OPENINGS, OWN_WORDS, SUPPORT, Company
 from syncd.demo_verdict import Kept
 from syncd.limits import Priority
 from syncd.mapping import key_text
@@ -36,7 +36,9 @@ from syncd.site import Source
 
 START = 1_772_438_400.0  # 2026-03-02, a Monday, 08:00 UTC
 DAY_BEGINS = START + 3600.0
-SYSTEMS = {"acme": "workable", "screener": "ninjahire", "voice": "worksignal"}
+SYSTEMS = {
+    "acme": "workable", "screener": "ninjahire", "voice": "worksignal", "house": "portal", "papers": "hiresquire",
+}  # fmt: skip
 HOOK_SECRET = "demo-webhook-secret"  # noqa: S105  # of sandboxes on this machine, for as long as the demo runs
 LONGEST_S = 2 * 86_400.0  # after the day; what has not come into step by then never will
 
@@ -46,7 +48,7 @@ Say = Callable[[float, str], None]
 
 
 def settings(addresses: Mapping[str, str], folder: Path, server: Server) -> Config:
-    """A config as in config.example.toml: Workable is the hub, the two services are its spokes."""
+    """A config as in config.example.toml: Workable is the hub, all others are its spokes."""
     common = {"token": "sandbox-token"}
     return Config.model_validate({
         "store": {"url": f"sqlite:///{folder}/demo.db"},
@@ -68,15 +70,34 @@ def settings(addresses: Mapping[str, str], folder: Path, server: Server) -> Conf
                 **common, "system": "worksignal", "base_url": addresses["voice"], "poll": "15m", "sweep": "12h",
                 "webhook_secret": HOOK_SECRET,
             },
+            "house": {
+                **common, "system": "portal", "base_url": addresses["house"], "poll": "15m", "sweep": "12h",
+                "author": "ops@acme.example",
+            },
+            "papers": {
+                **common, "system": "hiresquire", "base_url": addresses["papers"], "poll": "30m", "sweep": "12h",
+                "webhook_secret": HOOK_SECRET,
+            },
         },
         "pairs": {
             "screening": {
                 "left": "acme", "right": "screener", "jobs": "->", "candidates": "->", "applications": "<->",
                 "conflicts": "hold", "owner": {"stage": "left"}, "only": {"job_status": ["open"]},
+                "screenings": "<-", "resumes": "->",
             },
             "voices": {
                 "left": "acme", "right": "voice", "jobs": "->", "candidates": "<->", "applications": "<->",
                 "conflicts": "hold", "only": {"job_status": ["open"], "department": ["Support"]},
+                "screenings": "<-",
+            },
+            "inhouse": {
+                "left": "acme", "right": "house", "jobs": "->", "candidates": "->", "applications": "<->",
+                "resumes": "->", "owner": {"stage": "left"}, "only": {"job_status": ["open"], "department": ["Care"]},
+            },
+            "paper": {
+                "left": "acme", "right": "papers", "applications": "<->", "screenings": "<-",
+                "screen_at": "assessment", "collect": "5m", "max_credits_per_day": 200,
+                "only": {"job_status": ["open"], "department": ["Engineering", "Care", "Operations"]},
             },
         },
     })  # fmt: skip
@@ -88,13 +109,13 @@ def drawn(rng: random.Random) -> random.Random:
 
 
 def company_of(plugins: Mapping[str, Plugin], clock: SteppedClock, rng: random.Random) -> Company:
-    """The three systems, filled."""
+    """The systems, filled."""
     systems = {}
     for name, system in SYSTEMS.items():
         sandbox = plugins[system].sandbox
         assert sandbox is not None
         systems[name] = sandbox(clock=clock, rng=drawn(rng))
-    company = Company(systems["acme"], systems["screener"], systems["voice"], drawn(rng))
+    company = Company(**{SYSTEMS[name]: sandbox for name, sandbox in systems.items()}, rng=drawn(rng))
     company.begin(clock.now())
     return company
 
@@ -112,12 +133,22 @@ class Tally:
 
     def taken(self) -> str:
         """The counts as a sentence, and begin anew."""
-        words = [
-            f"{count} {kind}{'s' if count > 1 else ''} {'made' if call == 'create' else 'changed'} in {NAMES[name]}"
-            for (name, call, kind), count in sorted(self.counts.items())
-        ]
+        words = [_counted(count, call, kind, NAMES[name]) for (name, call, kind), count in sorted(self.counts.items())]
         self.counts.clear()
         return f"syncd: {', '.join(words)}." if words else ""
+
+
+_DONE = {
+    "attach": "résumé{s} sent to {where}", "comment": "comment{s} made in {where}",
+    "submit": "batch{es} of résumés sent to {where}", "outcome": "outcome{s} told to {where}",
+}  # fmt: skip
+
+
+def _counted(count: int, call: str, kind: str, where: str) -> str:
+    """What was done so many times, in words."""
+    usual = f"{kind}{{s}} {'made' if call == 'create' else 'changed'} in {{where}}"
+    words = _DONE.get(call, usual)
+    return f"{count} {words.format(s='s' * (count > 1), es='es' * (count > 1), where=where)}"
 
 
 class Play:
@@ -181,6 +212,8 @@ class Play:
             self.company.workable.subscribe(f"{address}/webhooks/acme/{event}", event)
         self.company.ninjahire.subscribe(f"{address}/webhooks/screener", secret=HOOK_SECRET)
         self.company.worksignal.subscribe(f"{address}/webhooks/voice", secret=HOOK_SECRET)
+        self.company.hiresquire.webhook_secret = HOOK_SECRET
+        self.engine.lanes["papers"].webhook_url = f"{address}/webhooks/papers"
 
     # what happens
 
@@ -233,7 +266,8 @@ class Play:
 
     def records(self) -> dict[str, dict[str, int]]:
         """How many records each system holds, by kind."""
-        return {name: {str(kind): len(rows) for kind, rows in one.told.items()} for name, one in self._kept().items()}
+        told = {name: sandbox.snapshot() for name, sandbox in self.company.systems.items()}
+        return {name: {str(kind): len(rows) for kind, rows in kinds.items()} for name, kinds in told.items()}
 
     async def summary(self) -> dict[str, Any]:
         """What the run came to, in closed words, ids and numbers; ``troubles`` is empty where all went as it should."""
@@ -244,11 +278,13 @@ class Play:
         twice = [line for one in kept.values() for line in demo_verdict.duplicates(one)]
         felt = demo_verdict.felt(self.company.systems)
         refused = demo_verdict.refused(self.company.systems)
+        papers = self._papers(kept)
         troubles = [
             *(f"there twice: {line}" for line in twice),
             *(f"felt by people: {line}" for line in felt),
             *([f"{refused} calls were refused for a limit"] if refused else []),
             *(f"not in step: {line}" for line in differing),
+            *papers.troubles,
             *(
                 f"held, which was not in the script: {hold['kind']} {hold['ref']} ({hold['reason']})"
                 for hold in unscripted
@@ -264,6 +300,9 @@ class Play:
             "refused": refused,
             "duplicates": len(twice),
             "felt": len(felt),
+            "resumes": papers.resumes,
+            "comments": papers.comments,
+            "credits": papers.credits,
             "held": holds,
             "troubles": troubles,
         }
@@ -273,6 +312,7 @@ class Play:
         return {
             name: Kept(name, sandbox.snapshot(), world[name].vocabulary, rows=name == demo_verdict.HUB)
             for name, sandbox in self.company.systems.items()
+            if name != "papers"  # what it knows of people it has read in their résumés
         }
 
     def _differences(self, kept: Mapping[str, Kept]) -> Iterator[tuple[str, set[str]]]:
@@ -283,6 +323,18 @@ class Play:
             hub, kept["screener"], frozenset(open_jobs), ("first_name", "last_name", "phone"), one_way=True
         )
         yield from demo_verdict.differences(hub, kept["voice"], frozenset(support), ("name", "phone"))
+        care = frozenset(key_text(OPENINGS[number].title) for number in CARE)
+        yield from demo_verdict.differences(hub, kept["house"], care, ("name", "phone"))
+
+    def _papers(self, kept: Mapping[str, Kept]) -> demo_papers.Verdict:
+        """Résumés, comments and credits, by the sandboxes' own logs."""
+        links = {name: self._elsewhere(kept[demo_verdict.HUB], kept[name]) for name in ("screener", "voice", "house")}
+        return demo_papers.verdict(self.company.systems, links, self.app.world.connections)
+
+    def _elsewhere(self, hub: Kept, spoke: Kept) -> dict[str, str]:
+        """Workable row -> the application there."""
+        theirs = spoke.applications()
+        return {ours[0]: theirs[key][0] for key, ours in hub.applications().items() if key in theirs}
 
     def _against_script(self, holds: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
         """Holds that nobody wrote into the script, and scripted ones that are not there."""

@@ -35,7 +35,7 @@ class Teller:
 
     def begin(self, address: str, records: Facts) -> None:
         """What there is, and where to look."""
-        self._line("syncd demo: three hiring systems played on this machine, with made-up people.", STRONG)
+        self._line("syncd demo: five hiring systems played on this machine, with made-up people.", STRONG)
         for name, kinds in records.items():
             self._line(f"  {NAMES[name]:<11}{_counted(kinds)}")
         self._line(f"  The page:  {address}/", STRONG)
@@ -95,6 +95,13 @@ class Teller:
         }
         for what, count in zeros.items():
             self._line(f"{count:>4}  {what}", BAD if count else GOOD)
+        made = {
+            "résumés sent on": summary["resumes"],
+            "comments made, one for each screening": summary["comments"],
+            "credits spent at HireSquire, none twice": summary["credits"],
+        }
+        for what, count in made.items():
+            self._line(f"{count:>4}  {what}")
         held = summary["held"]
         self._line(f"{len(held):>4}  held for a person, as the script wants it:" if held else "   0  held for a person")
         for hold in held:

@@ -52,8 +52,8 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
         return False
     was = row.places or {}
     todo = judge(stage, mirror, was.get(STAGE), was.get(MIRROR))
-    if todo is Bring.TO_STAGE and SEVERAL in (row.traits or ()):
-        todo = Bring.NOTHING if _is_anothers(work, connection, row, mirror) else Bring.DIFFER
+    if SEVERAL in (row.traits or ()):
+        todo = _among_several(work, connection, row, mirror, todo)
     if todo is Bring.DIFFER:
         _hold(work, row)
         return False
@@ -88,6 +88,13 @@ def _is_being_written(work: Work, connection: Connection, row: RecordRow) -> boo
         for intent in intents_on(work, connection.name, Kind.APPLICATION, [row.id], states)
         for part in intent.wants.values()
     )
+
+
+def _among_several(work: Work, connection: Connection, row: RecordRow, mirror: str, todo: Bring) -> Bring:
+    """A mirror of several applications is none of any: it is not written, and what moved it is asked for."""
+    if todo is Bring.TO_MIRROR or (todo is Bring.TO_STAGE and _is_anothers(work, connection, row, mirror)):
+        return Bring.NOTHING
+    return Bring.DIFFER if todo is Bring.TO_STAGE else todo
 
 
 def _is_anothers(work: Work, connection: Connection, row: RecordRow, mirror: str) -> bool:

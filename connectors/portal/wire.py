@@ -10,8 +10,8 @@ who has a job, but no assignment yet, gets one by her first move. Its fields tel
 * ``stage`` is the assignment's; without any assignment it is the person's. It never changes place by looking at times:
   a person's row is touched by every edit, so a later time there does not say that the stage was moved there.
 * ``candidate.stage`` is the person's, told by the applications that it can be about: the active ones, or all of them
-  where none is active. Told by more than one, each bears the trait ``several_active``: a move made on the person alone
-  names none of them.
+  where none is active; the others tell it empty. Told by more than one, each bears the trait ``several_active``: a move
+  made on the person alone names none of them.
 * ``assignment`` is the assignment's id; None: there is none yet, and nothing of a placement is told.
 """
 
@@ -220,7 +220,9 @@ def _application(
     candidate, own = id_of(row), row if assignment is None else assignment
     fields: dict[str, Value] = {STAGE: stage} if stage else {}
     persons = _word(row.get("stage"))
-    if job_id in bearers and persons:
+    if job_id not in bearers:
+        fields[PERSONS_STAGE] = None
+    elif persons:
         fields[PERSONS_STAGE] = persons
     fields[ASSIGNMENT] = None if assignment is None else id_of(assignment)
     fields.update({} if assignment is None else told(assignment, PLACEMENT))

@@ -14,10 +14,11 @@ import orjson
 import pytest
 
 from syncd import demo
-from syncd.app import load_plugins
+from syncd.app import build_world, load_plugins, sealer_of
 from syncd.clock import SteppedClock, run_stepped
+from syncd.demo_papers import verdict
 from syncd.demo_people import DRIVERS, NAMES, Company
-from syncd.demo_play import DAY_BEGINS, START, Play, company_of, settings
+from syncd.demo_play import DAY_BEGINS, START, SYSTEMS, Play, company_of, settings
 from syncd.demo_tell import Teller
 from syncd.demo_verdict import Kept, calls, differences, duplicates, felt
 from syncd.errors import ConfigInvalid
@@ -27,7 +28,7 @@ from syncd.sandbox import Effect, Fault
 from syncd.settings import Server, Store
 from syncd.tell import console_on
 
-ADDRESSES = {"acme": "http://127.0.0.1:9101", "screener": "http://127.0.0.1:9102", "voice": "http://127.0.0.1:9103"}
+ADDRESSES = {name: f"http://127.0.0.1:{9101 + number}" for number, name in enumerate(SYSTEMS)}
 PAGE = "http://127.0.0.1:8080"
 MEMORY = Store.model_validate({"url": "sqlite:///:memory:", "key": base64.b64encode(bytes(32)).decode()})
 
@@ -91,6 +92,8 @@ def test_the_systems_begin_full_and_partly_filled(day: Played) -> None:
     assert day.before["acme"] == {"job": 9, "candidate": 90, "application": 90}
     assert 10 < day.before["screener"]["candidate"] < 60
     assert 0 < day.before["voice"]["candidate"] < 10
+    assert day.before["house"] == {"job": 1, "candidate": 0, "application": 0}
+    assert not any(day.before["papers"].values())
 
 
 def test_only_scripted_holds_remain(day: Played) -> None:
@@ -104,7 +107,7 @@ def test_no_call_was_refused_and_no_window_was_overdrawn(day: Played) -> None:
     assert day.summary["refused"] == 0
     for connection, sandbox in day.company.systems.items():
         for limit in next(iter(sandbox.hits.values())).limits:
-            times = [arrival.at for arrival in sandbox.arrivals]
+            times = [arrival.at for arrival in sandbox.arrivals if arrival.token != "unknown"]  # no signed addresses
             for at in times:
                 start = at - at % limit.window_s if limit.fixed else at
                 assert sum(start <= other < start + limit.window_s for other in times) <= limit.calls, connection
@@ -128,7 +131,7 @@ def test_nobody_was_phoned_mailed_or_invited_and_nothing_was_posted(day: Played)
     assert not actions & {"phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase"}
     assert {row["application_stage"] for row in day.company.ninjahire.rows["application"].values()} == {"PASSIVE"}
     assert not day.company.worksignal.posts
-    assert not day.company.worksignal.screens
+    assert [screen.status for screen in day.company.worksignal.screens.values()] == ["completed"]  # by a recruiter
 
 
 def test_every_applicant_of_an_open_job_is_in_ninjahire_at_the_same_stage(day: Played) -> None:
@@ -229,8 +232,8 @@ def test_a_rewritten_description_reaches_ninjahire(day: Played) -> None:
     told = [row["desc"] for row in day.company.ninjahire.rows["job"].values() if row["title"] == "Delivery Driver"]
     job = day.company.workable.snapshot()["job"][day.company.jobs["acme"][DRIVERS]]
     assert len(told) == 1
-    assert "nights" in told[0]
-    assert "nights" in job["description"]
+    assert "at night" in told[0]
+    assert "at night" in job["description"]
 
 
 def test_no_human_move_was_undone(day: Played) -> None:
@@ -243,6 +246,46 @@ def test_no_human_move_was_undone(day: Played) -> None:
             later = [e for e in moves[index + 1 :] if e.id == effect.id]
             if later and later[0].by == "api":
                 assert later[0].after != effect.before, (connection, effect.id)
+
+
+def test_each_screening_is_one_comment_and_each_resume_costs_once(day: Played) -> None:
+    assert day.summary["comments"] > 5
+    comments = [effect.id for effect in day.effects("acme", by="api", action="comment")]
+    assert len(comments) == day.summary["comments"]
+    assert set(day.company.hiresquire.billed().values()) == {1}
+    assert day.summary["credits"] == len(day.company.hiresquire.billed())
+
+
+def test_a_resume_that_was_replaced_is_replaced_everywhere(day: Played) -> None:
+    _, text = day.sentence("hands in a new")
+    row = text.split("andidate ")[1].split(" ")[0]
+    content = day.company.workable.resume_of(row)
+    assert b"certificate" in content
+    for name in ("screener", "house"):
+        assert day.company.systems[name].resume_of(day.company.elsewhere(name, row)) == content, name
+
+
+def test_a_move_of_a_person_in_the_portal_reaches_the_hub_and_the_other_spokes(day: Played) -> None:
+    at, text = day.sentence("on the person's own page")
+    row = text.split("candidate ")[1].split(" ")[0]
+    moved = [e for e in day.effects("acme", by="api", action="move", id=row) if at <= e.at <= at + 1800]
+    assert len(moved) == 1
+
+
+def test_the_verdict_finds_comments_too_many_and_credits_spent_twice() -> None:
+    clock, plugins = SteppedClock(START, frozen=True), load_plugins()
+    company = company_of(plugins, clock, random.Random(1))
+    row = next(iter(company.person_of))
+    company.workable.note("api", "comment", "application", row, {}, {})
+    files = {"files": [f"{row}.pdf"]}
+    for _ in range(2):
+        company.hiresquire.note("api", "charge", "credit", "1", {}, files)
+    config = settings(ADDRESSES, Path(), Server()).model_copy(update={"store": MEMORY})
+    connections = build_world(config, plugins, sealer_of(config, random.Random(1).randbytes)).connections
+    links: dict[str, dict[str, str]] = {"screener": {}, "voice": {}, "house": {}}
+    assert verdict(company.systems, links, connections).troubles == (
+        f"Workable row {row} has 1 comments for 0 screenings", f"HireSquire was paid 2 times for {row}.pdf",
+    )  # fmt: skip
 
 
 # --- the same again -------------------------------------------------------------------------------------------------
@@ -307,7 +350,7 @@ def test_the_verdict_counts_the_fullest_window() -> None:
     clock = SteppedClock(START, frozen=True)
     sandbox = load_plugins()["ninjahire"].sandbox(clock=clock, rng=random.Random(1))
     for at in (0.0, 30.0, 59.0, 61.0, 200.0):
-        sandbox.arrivals.append(type("Call", (), {"at": at})())
+        sandbox.arrivals.append(type("Call", (), {"at": at, "token": "token 1"})())
     assert calls(sandbox) == {"all": 5, "rules": [{"rule": "60 in any 60 s", "most": 3}]}
 
 

@@ -113,6 +113,12 @@ def test_a_person_may_leave_them_unlike(office):
     assert office.told == ("Talk", "Talk", "Deal")
 
 
+def test_a_place_that_tells_nothing_any_more_is_left_alone(office):
+    office.spoke.edit(office.thing.ref, {"stage": "Out", "mirror": None})
+    office.run()
+    assert office.told == ("Out", "Out", None)
+
+
 def test_afterwards_all_is_quiet(office):
     office.spoke.edit(office.thing.ref, {"mirror": "Talk"})
     office.run()
