@@ -162,9 +162,9 @@ class Engine:
     def wrote(self, connection: str, claimed: push.Claim, call: str) -> None:
         """Tell that a system took a write, and log it with what it goes back to."""
         self.tell("written", connection=connection, kind=claimed.kind.value, call=call)
-        ref = str(claimed.ref) if claimed.ref else None
-        log.info("A system took a write.", action="written", connection=connection, kind=claimed.kind.value, ref=ref,
-                 call=call, origin=claimed.origin)  # fmt: skip
+        known = {"ref": str(claimed.ref) if claimed.ref else None, "origin": claimed.origin}
+        facts = {"kind": claimed.kind.value, "call": call, **{name: fact for name, fact in known.items() if fact}}
+        log.info("A system took a write.", action="written", connection=connection, **facts)
 
     def mention(self, action: str, **facts: Any) -> None:
         """Tell whoever listens what is no progress."""

@@ -115,7 +115,7 @@ def _bring(work: Work, connection: Connection, row: RecordRow, name: str, ours: 
         id=work.new_id(), connection=connection.name, kind=Kind.APPLICATION.value, ref=row.id,
         call=connection.terms[Kind.APPLICATION].calls[name], state="open", link=None,
         wants={ROWS: {name: [f"={ours}", f"={ours}"]}}, sealed=None, source=connection.name, told_at=row.told_at,
-        priority=0, made_at=work.tx.now, due=work.tx.now,
+        priority=0, made_at=work.tx.now, due=work.tx.now, origin=work.origin,
     )  # fmt: skip
     save_intent(work, intent, {name: ours})
     note(work, connection.name, Kind.APPLICATION.value, row.id, "rows_planned", fields=[name])

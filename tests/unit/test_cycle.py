@@ -5,6 +5,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.memory import FACTS, MemorySystem
 from syncd import cycle, decide, push, schema
@@ -523,8 +524,11 @@ def test_a_system_that_is_away_rests_as_long_as_it_says(quick):
     assert lane.failures == 2
     assert world.marks() == {("plain", "q1", "webhook")}
     world.later(HOUR)
-    play(world, steps(engine, "plain", 1))
+    with capture_logs() as lines:
+        play(world, steps(engine, "plain", 1))
+        play(world, steps(engine, "plain", 1))
     assert (lane.failures, world.marks()) == (0, set())
+    assert [(line["action"], line["connection"]) for line in lines] == [("back", "plain")]
 
 
 def test_one_system_that_is_away_delays_no_other(quick):

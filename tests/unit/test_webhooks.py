@@ -150,6 +150,12 @@ def test_a_thousand_copies_have_one_effect(door):
     assert door.counted("screener", "duplicate") == 999
 
 
+def test_a_record_of_a_kind_that_no_pair_wants_costs_no_read(door):
+    body = b'{"call_id":"0b0e1c2d-0000-4000-8000-000000000002","application_id":"0b0e1c2d-0000-4000-8000-000000000001"}'
+    assert door.post("/webhooks/screener/call_activity", body, signed_by_ninjahire(body)).status_code == 200
+    assert door.marks == {("screener", "application", "0b0e1c2d-0000-4000-8000-000000000001")}
+
+
 def test_there_and_back_within_minutes_is_news_each_time(door):
     there, back = ninjahire_event(status="Screening"), ninjahire_event(status="Applied")
     for number, body in enumerate([there, back, there, back]):
