@@ -21,6 +21,8 @@ Who = tuple[str, ...]
 FELT = ("phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase")  # somebody notices, or pays
 EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
 HUB = "acme"
+LOOKED_UP_BY = ("email", "shortcode", "source_id", "search")  # a list that is asked for so shows some, and maybe none
+FILES = "/resumes/"  # what lies there is fetched without a token, and counts against no limit
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
 SETTLES_S = 1.0  # from a look to its place in the store
 DEATH_S = 3.0  # a look that came so shortly before a kill may have been forgotten with the process
@@ -103,7 +105,10 @@ class Watched:
 
 @dataclass
 class Kept:
-    """One system: what it holds, what was done to it and what it was asked. ``rows``: a person is a set of rows."""
+    """One system: what it holds, what was done to it and what it was asked. ``rows``: a person is a set of rows.
+
+    ``screens``: it keeps neither jobs nor people of its own, only what was sent there to be screened.
+    """
 
     name: str
     box: Sandbox
@@ -117,7 +122,11 @@ class Kept:
 
     @property
     def rows(self) -> bool:
-        return self.name == HUB
+        return self.box.system == "workable"
+
+    @property
+    def screens(self) -> bool:
+        return self.box.system == "hiresquire"
 
     @cached_property
     def arrivals(self) -> list[Arrival]:
@@ -201,7 +210,7 @@ class Kept:
         """When each record was read; whole lists stand under their names. A list of some (a look-up) shows nothing."""
         found: dict[str, list[float]] = {}
         for look in sorted(self.looks, key=lambda look: look.at):
-            if not any(f"{name}=" in look.query for name in ("email", "shortcode", "source_id")):
+            if not any(f"{name}=" in look.query for name in LOOKED_UP_BY):
                 found.setdefault(look.path.rpartition("/")[2], []).append(look.at)
         return found
 
@@ -221,7 +230,10 @@ class Kept:
 
 @dataclass
 class Run:
-    """A run that came to its end. ``rules``: a hub that wins; ``one_way``: spokes whose people's edits stay there."""
+    """A run that came to its end. ``rules``: a hub that wins; ``one_way``: spokes whose people's edits stay there.
+
+    ``hub_name``: the connection that all others are joined with.
+    """
 
     kept: Mapping[str, Kept]
     holds: Sequence[Held]
@@ -229,14 +241,15 @@ class Run:
     deaths: Sequence[float]
     rules: bool = False
     one_way: frozenset[str] = frozenset()
+    hub_name: str = HUB
 
     @property
     def hub(self) -> Kept:
-        return self.kept[HUB]
+        return self.kept[self.hub_name]
 
     @property
     def spokes(self) -> list[Kept]:
-        return [kept for name, kept in self.kept.items() if name != HUB]
+        return [kept for name, kept in self.kept.items() if name != self.hub_name]
 
     def is_held(self, where: Kept, kind: str, ids: Iterable[str], name: str = "") -> bool:
         """Whether a field of one of these, or the whole record, waits for a person."""
@@ -274,7 +287,7 @@ def _twice(run: Run) -> Iterator[str]:
         for kind in ("job", "candidate", "application"):
             if kind == "candidate" and kept.rows:
                 continue
-            for who, ids in kept.by_who(kind).items():
+            for who, ids in () if kept.screens else kept.by_who(kind).items():
                 if len(ids) > 1 and any((kind, id_) in made for id_ in ids):
                     yield f"twice: {kind} {who} at {kept.name}: {ids}"
 
@@ -290,6 +303,8 @@ def over_budget(kept: Kept) -> Iterator[str]:
     """Every arrival counted strictly, whatever came of it; and the refusals that were really answered."""
     hits = Hits(kept.limits)
     for arrival in kept.arrivals:
+        if arrival.path.startswith(FILES):
+            continue
         if (broken := hits.refused(arrival.at)) is not None:
             rule = f"{broken.calls}/{broken.window_s}s"
             yield f"over budget: {arrival.method} {arrival.path} at {kept.name} breaks {rule}"
@@ -403,7 +418,7 @@ def _is_wanted(run: Run, kept: Kept, name: str, who: Who, entry: Entry, last: En
 
 def _hub_wins(run: Run, kept: Kept, name: str, entry: Entry, said: Entry, last: Entry) -> bool:
     """Whether both ends had changed, and the rule gives it to the hub: its word had not reached this end before."""
-    if kept.name == HUB or not (run.rules or (kept.name in run.one_way and name == "phone")):
+    if kept is run.hub or not (run.rules or (kept.name in run.one_way and name == "phone")):
         return False
     own = [
         one for one in kept.entries(name) if one.id == entry.id and said.at <= one.at <= last.at and _is_ours(one.by)
@@ -416,9 +431,10 @@ def _hub_wins(run: Run, kept: Kept, name: str, entry: Entry, said: Entry, last: 
 
 def _out_of_step(run: Run) -> Iterator[str]:
     for spoke in run.spokes:
-        yield from _jobs(run, spoke)
         yield from _applications(run, spoke)
-        yield from _people(run, spoke)
+        if not spoke.screens:
+            yield from _jobs(run, spoke)
+            yield from _people(run, spoke)
 
 
 def _jobs(run: Run, spoke: Kept) -> Iterator[str]:
@@ -442,8 +458,8 @@ def _applications(run: Run, spoke: Kept) -> Iterator[str]:
         if who[1:] not in shared or _is_application_held(run, spoke, ours.get(who, []), theirs.get(who, [])):
             continue
         if who not in ours or who not in theirs:
-            if who in ours or spoke.name not in run.one_way:
-                yield f"missing: application {who} at {spoke.name if who in ours else HUB}"
+            if (who in ours and not spoke.screens) or (who in theirs and spoke.name not in run.one_way):
+                yield f"missing: application {who} at {spoke.name if who in ours else run.hub_name}"
             continue
         one, other = (
             run.hub.value("application", ours[who][0], "stage"),
@@ -467,25 +483,29 @@ def _is_application_held(run: Run, spoke: Kept, ours: list[str], theirs: list[st
 
 def _is_person_held(run: Run, spoke: Kept, ours: list[str]) -> bool:
     """Whether the spoke does not know the person yet, because the application that is to bring her there is held."""
-    emails = {run.hub.email_of(id_) for id_ in ours}
+    emails = {run.hub.email_of(str(run.hub.told["application"][id_]["candidate"])) for id_ in ours}
     if emails & {email for (email,) in spoke.by_who("candidate")}:
         return False
-    rows = [id_ for id_ in run.hub.told["candidate"] if run.hub.email_of(id_) in emails]
+    told = run.hub.told["application"]
+    rows = [id_ for id_, about in told.items() if run.hub.email_of(str(about["candidate"])) in emails]
     return run.is_held(run.hub, "application", rows)
 
 
 def _people(run: Run, spoke: Kept) -> Iterator[str]:
     ours, theirs = run.hub.by_who("candidate"), spoke.by_who("candidate")
     for who in sorted(ours.keys() & theirs.keys()):
-        phones = {canonical("phone", run.hub.value("candidate", row, "phone")) for row in ours[who]}
-        told = spoke.value("candidate", theirs[who][0], "phone")
-        is_default = phones == {canonical("phone", None)} and told == spoke.defaults.get("phone")
-        is_unlike = len(phones | {canonical("phone", told)}) > 1 and not is_default
-        if is_unlike and not _is_explained(run, spoke, ours[who], theirs[who], "phone"):
-            yield f"unlike: phone of {who}: {sorted(phones)} / {told} at {spoke.name}"
+        phones, told = _phones(run.hub, ours[who]), _phones(spoke, theirs[who])
+        if len(phones | told) > 1 and not _is_explained(run, spoke, ours[who], theirs[who], "phone"):
+            yield f"unlike: phone of {who}: {sorted(phones)} / {sorted(told)} at {spoke.name}"
         names = {run.hub.full_name(row) for row in ours[who]} | {spoke.full_name(id_) for id_ in theirs[who]}
         if len(names) > 1 and not _is_explained(run, spoke, ours[who], theirs[who], "name", "first_name", "last_name"):
             yield f"unlike: name of {who}: {sorted(names)} at {spoke.name}"
+
+
+def _phones(kept: Kept, ids: Iterable[str]) -> set[str]:
+    """The numbers that a person's rows tell; a default is no number."""
+    told = [kept.value("candidate", id_, "phone") for id_ in ids]
+    return {canonical("phone", None if value == kept.defaults.get("phone") else value) for value in told}
 
 
 def _is_explained(run: Run, spoke: Kept, ours: list[str], theirs: list[str], *names: str) -> bool:
@@ -494,7 +514,8 @@ def _is_explained(run: Run, spoke: Kept, ours: list[str], theirs: list[str], *na
             return True
         if spoke.name in run.one_way and _has_drifted(run, spoke, theirs, name):
             return True
-    return len(ours) > 1 and _differed_at_first(run, ours, names[0])
+    sides = ((run.hub, ours), (spoke, theirs))
+    return any(len(rows) > 1 and _differed_at_first(run, kept, rows, names[0]) for kept, rows in sides)
 
 
 def _has_drifted(run: Run, spoke: Kept, ids: list[str], name: str) -> bool:
@@ -505,15 +526,15 @@ def _has_drifted(run: Run, spoke: Kept, ids: list[str], name: str) -> bool:
     )
 
 
-def _differed_at_first(run: Run, rows: list[str], name: str) -> bool:
+def _differed_at_first(run: Run, kept: Kept, rows: list[str], name: str) -> bool:
     """Whether a row told something else than its person's other rows when it was first looked at: that is left."""
     values: dict[str, str] = {}
     looked: dict[str, float] = {}
-    for effect in run.hub.box.effects:
+    for effect in kept.box.effects:
         if effect.kind != "candidate" or effect.id not in rows or name not in effect.after:
             continue
         values[effect.id] = canonical(name, effect.after[name])
-        looked.setdefault(effect.id, run.hub.first_look(effect.id, effect.at, run.deaths))
+        looked.setdefault(effect.id, kept.first_look(effect.id, effect.at, run.deaths))
         if any(effect.at <= at + SETTLES_S for at in looked.values()) and len(set(values.values())) > 1:
             return True
     return False

@@ -1,4 +1,4 @@
-"""The three systems on loopback within the test's own loop, and the program in processes of its own.
+"""The systems on loopback within the test's own loop, and the program in processes of its own.
 
 People act in the loop that serves the systems, so nothing is looked at half changed. Wall time, real sockets.
 """
@@ -11,7 +11,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,14 @@ LIMITS = {
     "screener": (Limit(20, 1.0),),
     "voice": (Limit(20, 1.0, fixed=True), Limit(20, 1.0)),
 }
+USUAL_LIMITS = (Limit(20, 1.0),)
 SECRET = "whsec_made_up_for_tests"
-# The command line as it is, but a call counts as lost after seconds and not after a minute.
-SCALED = "from syncd import push; push.CALL_TIMEOUT_S = 3.0; from syncd.cli import main; main()"
+# The command line as it is, but a call counts as lost after seconds and not after a minute, and after as few a batch is
+# asked whether it is done, and a source that was away whether it is back.
+SCALED = (
+    "from syncd import calls, push; push.CALL_TIMEOUT_S = 3.0; calls.FIRST_LOOK_S = 1.0; calls.SOURCE_AWAY_S = 2.0; "
+    "from syncd.cli import main; main()"
+)
 TOKEN = "sandbox-token"
 CONFIG = """
 [store]
@@ -161,14 +166,17 @@ class Faults:
 
 
 @contextlib.asynccontextmanager
-async def systems(seed: int, token: str = TOKEN) -> AsyncIterator[dict[str, Played]]:
-    """The three, empty, served until the end."""
+async def systems(
+    seed: int, token: str = TOKEN, which: Mapping[str, str] = SYSTEMS
+) -> AsyncIterator[dict[str, Played]]:
+    """All of them, empty, served until the end. ``which``: connection -> system."""
     plugins, made = load_plugins(), {}
     async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-        for number, (name, system) in enumerate(SYSTEMS.items()):
+        for number, (name, system) in enumerate(which.items()):
             sandbox = plugins[system].sandbox
             assert sandbox is not None
-            shared: Any = {"clock": WallClock(), "limits": LIMITS[name], "client": client, "tokens": (token,)}
+            limits = LIMITS.get(name, USUAL_LIMITS)
+            shared: Any = {"clock": WallClock(), "limits": limits, "client": client, "tokens": (token,)}
             box: Any = sandbox(rng=random.Random(seed + number), **shared)
             box.resend_after_s = (0.5, 1.0, 2.0, 4.0, 8.0)
             box.faults = Faults(random.Random(seed * 31 + number))
