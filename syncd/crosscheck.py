@@ -42,7 +42,7 @@ def examine(config: Config, plugins: Mapping[str, Plugin]) -> Findings:
         *(mistake for name in config.pairs for mistake in _pair_errors(config, name, plugins)),
         *_rings(config),
     ]
-    return Findings(tuple(dict.fromkeys(errors)), tuple(_warnings(config)))
+    return Findings(tuple(dict.fromkeys(errors)), tuple(_warnings(config, plugins)))
 
 
 # --- the server and the store ---------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def _road(roads: Mapping[str, Mapping[str, str]], start: str, goal: str) -> list
 # --- warnings -------------------------------------------------------------------------------------------------------
 
 
-def _warnings(config: Config) -> Sentences:
+def _warnings(config: Config, plugins: Mapping[str, Plugin]) -> Sentences:
     token = revealed(config.server.page_token)
     if token is not None and len(token) < SHORTEST_TOKEN:
         yield "server.page_token: is short enough to be guessed; `openssl rand -hex 32` makes a better one"
@@ -314,6 +314,34 @@ def _warnings(config: Config) -> Sentences:
         for end in (pair.left, pair.right):
             if end in config.connections and not config.connections[end].enabled:
                 yield f"pairs.{name}: rests, because connections.{end} is not enabled"
+        yield from (f"pairs.{name}.{worry}" for worry in _unset_options(config, pair, plugins))
+
+
+def _unset_options(config: Config, pair: Pair, plugins: Mapping[str, Plugin]) -> Sentences:
+    """What a pair wants of a system that does it only where an option is set."""
+    for end in dict.fromkeys(_giving_resumes(pair, plugins, config)):
+        if option := _unset_option(config, end, "resumes", plugins):
+            yield f'resumes: none is found in {end}; write {option} = "true" in connections.{end}'
+    for end in pair.writes_to(Kind.SCREENING):
+        if option := _unset_option(config, end, "screenings", plugins):
+            yield f"screenings: {end} refuses each one and it is held; name an e-mail as connections.{end}.{option}"
+
+
+def _giving_resumes(pair: Pair, plugins: Mapping[str, Plugin], config: Config) -> Iterator[str]:
+    yield from (pair.left,) * pair.resumes.to_right + (pair.right,) * pair.resumes.to_left
+    right = config.connections.get(pair.right)
+    plugin = plugins.get(right.system) if right else None
+    if pair.screen_at is not None and plugin is not None and plugin.facts.screens_by == "batch":
+        yield pair.left
+
+
+def _unset_option(config: Config, name: str, what: str, plugins: Mapping[str, Plugin]) -> str | None:
+    """The option without which a connection does not do something; None: it does."""
+    connection = config.connections.get(name)
+    plugin = plugins.get(connection.system) if connection else None
+    option = plugin.facts.wanting.get(what) if plugin else None
+    is_set = connection is not None and option is not None and connection.options.get(option) not in (None, "", "false")
+    return None if is_set else option
 
 
 def _connection_worries(config: Config, name: str, connection: Connection) -> Sentences:

@@ -88,6 +88,8 @@ class Facts:
     ``schedules``: it makes appointments for open jobs by itself. ``screens_by``: how it comes to screen a person: by a
     ``batch`` of résumés (jobs and people are not linked then), or by our ``leave`` to phone; None: it does not.
     ``remarks``: the forms in which it takes a remark on an application -> the option that asks for it; None: none does.
+    ``wanting``: what it does only where one of its options is set -> that option: ``resumes`` (tells of them) and
+    ``screenings`` (takes remarks on them).
     """
 
     system: str
@@ -103,3 +105,4 @@ class Facts:
     schedules: bool = False
     screens_by: Literal["batch", "leave"] | None = None
     remarks: Mapping[str, str | None] = field(default_factory=dict)
+    wanting: Mapping[str, str] = field(default_factory=dict)

@@ -84,6 +84,7 @@ FACTS = Facts(
     page=walks.WANTED,
     attaches=beside.LIMITS,
     remarks=beside.REMARKS,
+    wanting=beside.WANTING,
 )
 
 

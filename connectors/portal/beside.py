@@ -21,6 +21,7 @@ from syncd.model import Kind, Record, Ref
 LIMITS = FileLimits(10_000_000, (".pdf", ".doc", ".docx", ".odt", ".rtf", ".txt"))
 REMARKS: Mapping[str, str | None] = {"note": None, "activity": None}
 OPTIONS = ("author", "read_files")
+WANTING: Mapping[str, str] = {"resumes": "read_files", "screenings": "author"}
 LOGGED_AS = "screening"  # an activity's type; they are free texts
 
 _TYPES = {

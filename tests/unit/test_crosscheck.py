@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from syncd.connector import Facts, KindFacts, Plugin, Walk
+from syncd.connector import Facts, FileLimits, KindFacts, Plugin, Walk
 from syncd.crosscheck import Findings, examine
 from syncd.errors import ConfigInvalid
 from syncd.model import Kind
@@ -204,7 +206,6 @@ def test_a_store_that_is_no_file_needs_a_key():
             'applications: need linked candidates; let the pair carry candidates too, or write "off"',
         ),
         ({"owner": {"stag": "left"}}, 'owner: "stag" is not one of our fields; did you mean "stage"?'),
-        ({"screen_at": "assesment"}, 'screen_at: "assesment" is not one of our stages; did you mean "assessment"?'),
         (
             {"on_screening": [{"score_min": 80, "move_to": "offer"}]},
             'on_screening: needs screenings to be carried; write for example screenings = "<-"',
@@ -327,3 +328,54 @@ def test_no_finding_shows_a_secret():
         )
     )
     assert "canary" not in told
+
+
+GIVES = KindFacts(lists=LISTS | {"resume"}, writes={"name": "patch"}, creates=LISTS)
+ODD = plugin("odd", options=("looks_up", "signed_by"), job=WRITTEN, candidate=WRITTEN, application=GIVES)
+ODD = replace(
+    ODD, facts=replace(ODD.facts, remarks={"note": None}, wanting={"resumes": "looks_up", "screenings": "signed_by"})
+)
+TAKER = plugin("taker", job=WRITTEN, candidate=WRITTEN, application=WRITTEN, screening=READ_ONLY)
+TAKER = replace(TAKER, facts=replace(TAKER.facts, attaches=FileLimits(1000, (".pdf",))))
+BATCHES = replace(TAKER, facts=replace(TAKER.facts, system="batches", screens_by="batch"))
+
+
+def judged(right="taker", options=(), **pair):
+    connections = {
+        "home": {"system": "odd", "token": "a-token", **dict(options)},
+        "there": {"system": right, "token": "another-token"},
+    }
+    config = Config(connections=connections, pairs={"x": {"left": "home", "right": "there", **ALL, **pair}})
+    return examine(config, {"odd": ODD, "taker": TAKER, "batches": BATCHES})
+
+
+def worries(*args, **kwargs):
+    told = judged(*args, **kwargs)
+    assert told.errors == ()
+    return list(told.warnings)
+
+
+def test_people_are_screened_at_one_of_our_stages():
+    assert judged("batches", screen_at="assesment").errors == (
+        'pairs.x.screen_at: "assesment" is not one of our stages; did you mean "assessment"?',
+    )
+
+
+@pytest.mark.parametrize("wants", [{"resumes": "->"}, {"right": "batches", "screen_at": "screening"}])
+@pytest.mark.parametrize("unset", [{}, {"looks_up": "false"}])
+def test_resumes_of_a_system_that_was_not_told_to_look_for_them_are_worth_a_look(wants, unset):
+    assert worries(options=unset, **wants) == [
+        'pairs.x.resumes: none is found in home; write looks_up = "true" in connections.home'
+    ]
+    assert worries(options={"looks_up": "true"}, **wants) == []
+
+
+def test_remarks_that_would_be_nobodys_are_worth_a_look():
+    assert worries(screenings="<-") == [
+        "pairs.x.screenings: home refuses each one and it is held; name an e-mail as connections.home.signed_by"
+    ]
+    assert worries(screenings="<-", options={"signed_by": "ops@example.com"}) == []
+
+
+def test_what_no_pair_wants_needs_no_option():
+    assert worries() == []
