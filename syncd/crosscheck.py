@@ -305,6 +305,8 @@ def _warnings(config: Config, plugins: Mapping[str, Plugin]) -> Sentences:
     token = revealed(config.server.page_token)
     if token is not None and len(token) < SHORTEST_TOKEN:
         yield "server.page_token: is short enough to be guessed; `openssl rand -hex 32` makes a better one"
+    if config.server.show_people and token is None and config.server.proxy_header is None:
+        yield "server.show_people: shows nobody, because nobody is signed in without page_token or proxy_header"
     yield from _shared_tokens(config)
     for name, connection in config.connections.items():
         yield from (f"connections.{name}.{worry}" for worry in _connection_worries(config, name, connection))

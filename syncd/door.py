@@ -37,6 +37,7 @@ class Door:
         self._is_https = urlsplit(server.public_url or "").scheme == "https"
         self._proxy_header = server.proxy_header
         self._proxies = [ipaddress.ip_network(proxy) for proxy in server.proxies]
+        self._shows_people = server.show_people
         self._forms = forms
 
     def guarding(self, endpoint: Endpoint) -> Endpoint:
@@ -64,6 +65,14 @@ class Door:
         if self._token is None or not _same(fields.get("page_token", "").strip(), self._token):
             return HTMLResponse(door(wrong=True), 401)
         return self._exchange(OVERVIEW, request.scope["scheme"], self._token)
+
+    def may_see_people(self, request: Request) -> bool:
+        """Whether the operator lets signed-in users see who a record is about, and whoever asks is signed in.
+
+        This machine's own users are not, where there is no token.
+        """
+        has_token = self._token is not None and self._has_token(request, self._token)
+        return self._shows_people and (has_token or self._is_vouched_for(request))
 
     def _may_look(self, request: Request) -> bool:
         if self._is_vouched_for(request):

@@ -14,7 +14,7 @@ from syncd import limits, schema
 from syncd.creating import is_swept
 from syncd.cycle import recalled
 from syncd.mapping import WORDED, canonical, word_of
-from syncd.model import Kind
+from syncd.model import Kind, Ref
 from syncd.plan import in_scope
 from syncd.reconcile import End, Side, agree
 from syncd.rows import LinkRow, RecordRow
@@ -439,6 +439,11 @@ def explain(connection: sa.Connection, world: World, id_: str) -> Facts:
         "unlinked": alone,
         "journal": _journal(tx, rows, [link for _, link in found]),
     }
+
+
+def knows(connection: sa.Connection, name: str, ref: Ref) -> bool:
+    """Whether a connection has told of a record."""
+    return Tx(connection, 0.0).record(name, ref.kind, ref.id) is not None
 
 
 def _connected(tx: Tx, world: World, rows: Iterable[RecordRow]) -> list[RecordRow]:

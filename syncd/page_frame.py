@@ -16,10 +16,11 @@ from syncd.tell import ago
 
 Facts = Mapping[str, Any]
 GOOD, WORK, ASK, BAD = "good", "work", "ask", "bad"  # all well, under way, a person is asked, something is wrong
-OVERVIEW, HELD, CHANGES, RECORD, RESOLVE, WALK, ENTER = (
-    "/", "/held", "/changes", "/record", "/resolve", "/walk", "/enter",
+OVERVIEW, HELD, CHANGES, RECORD, RESOLVE, WALK, WHO, ENTER = (
+    "/", "/held", "/changes", "/record", "/resolve", "/walk", "/who", "/enter",
 )  # fmt: skip
 PLACES = {OVERVIEW: "Overview", HELD: "Held", CHANGES: "Changes"}
+NO_DATA = "No candidate's data is on these pages: ids, names of fields, stage words."
 NO_SCRIPT_S = 10  # between two looks of a browser without scripts
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -37,7 +38,7 @@ def asset(name: str) -> str:
 # --- the frame ------------------------------------------------------------------------------------------------------
 
 
-def framed(title: str, here: str, *inside: Part, told: tuple[str, bool] | None = None) -> str:
+def framed(title: str, here: str, *inside: Part, told: tuple[str, bool] | None = None, foot: str = NO_DATA) -> str:
     """A whole page. ``here``: its address among PLACES. ``told``: what came of the last answer, and whether it went."""
     refresh = el("noscript", el("meta", http_equiv="refresh", content=str(NO_SCRIPT_S))) if here == OVERVIEW else None
     said = _told(*told) if told else None
@@ -51,8 +52,7 @@ def framed(title: str, here: str, *inside: Part, told: tuple[str, bool] | None =
             el("p", "syncd does not answer. What stands here was true a while ago.", class_="lost", id="lost",
                role="alert", hidden=True),
             el("main", said, inside, id="content"),
-            el("p", "Times are UTC. No candidate's data is on these pages: ids, names of fields, stage words.",
-               class_="foot"),
+            el("p", f"Times are UTC. {foot}", class_="foot"),
         ],
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from syncd.markup import Html, Part, el, joined
 from syncd.page_frame import ASK, HELD, RESOLVE, Facts, ends, form, live, several, since, state
+from syncd.page_who import asking
 from syncd.sentences import DROP, LINK, NEW, RETRY, TAKE_LEFT, TAKE_RIGHT, spelled
 
 MOST_SHOWN = 100
@@ -17,13 +18,19 @@ _MEANT: Mapping[str, str] = {
 }
 
 
-def held_page(holds: Sequence[Facts], counts: Sequence[Facts], now: float, token: str | None) -> Html:
-    """All that is held, oldest first, under how much there is of what. Without a token there are no buttons."""
+def held_page(
+    holds: Sequence[Facts], counts: Sequence[Facts], now: float, token: str | None, people: str | None = None
+) -> Html:
+    """All that is held, oldest first, under how much there is of what. Without a token there are no buttons.
+
+    ``people``: the forms' token for whoever may see who a record is about.
+    """
+    shown = [hold_of(hold, now, token, {"back": HELD}, people) for hold in holds]
     total = sum(row["number"] for row in counts)
     heading = el("h1", f"{several(total, 'record')} wait{'s' if total == 1 else ''} for you" if total else "Held")
     return joined([
         el("div", heading, _reasons(counts), id="held-counts", data_live=True),
-        live("held", "Oldest first" if holds else "Nothing waits for a person", listed(holds, now, token, back=HELD)),
+        live("held", "Oldest first" if holds else "Nothing waits for a person", shown),
         el("p", f"The {len(holds)} oldest are shown; `syncd held --all` shows them all.", class_="dim")
         if total > len(holds)
         else None,
@@ -43,7 +50,7 @@ def listed(holds: Sequence[Facts], now: float, token: str | None, *, back: str, 
     return [hold_of(hold, now, token, {"back": back, **({"id": id_} if id_ else {})}) for hold in holds]
 
 
-def hold_of(hold: Facts, now: float, token: str | None, back: Mapping[str, str]) -> Html:
+def hold_of(hold: Facts, now: float, token: str | None, back: Mapping[str, str], people: str | None = None) -> Html:
     """One hold: what it is about, why, both ends, and what may be answered."""
     number = str(hold["id"])
     article = "an" if hold["kind"][0] in "aeiou" else "a"
@@ -59,6 +66,7 @@ def hold_of(hold: Facts, now: float, token: str | None, back: Mapping[str, str])
         el("p", hold["sentence"], class_="why"),
         ends(hold),
         buttons,
+        asking((hold["left"], hold["right"]), people, f", number {number}"),
         el("p", "or in a shell: ", el("code", hold["next"]), class_="dim small"),
         class_="hold",
         aria_labelledby=f"hold-{number}",

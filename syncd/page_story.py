@@ -5,28 +5,30 @@ from collections.abc import Iterator, Sequence
 from syncd.markup import Html, Part, el, joined
 from syncd.page_frame import ASK, GOOD, RECORD, WORK, Facts, end, ends, live, moment, several, since, state, story_link
 from syncd.page_held import listed
+from syncd.page_who import asking
 from syncd.sentences import because
 from syncd.tell import ago
 
 _TIMES = (("changed there", "changed_at"), ("told", "told_at"), ("written by syncd", "written_at"))
 
 
-def story_page(facts: Facts, now: float, token: str | None) -> Html:
-    """The whole story. ``facts``: of ``look.explain``."""
+def story_page(facts: Facts, now: float, token: str | None, people: str | None = None) -> Html:
+    """The whole story. ``facts``: of ``look.explain``. ``people``: the token for whoever may see who this is."""
     asked = facts["id"] if "@" not in facts["id"] else "of that address"  # nobody's mail stands on a page
     heading = el("div", el("h1", f"Record {asked}"), id="story-heading")
     if not facts["records"]:
         return joined([heading, el("p", "No record bears this id.", class_="sheet", role="status")])
+    records = [_record(each, now, people) for each in facts["records"]]
     stories = [_link(each, now, token, facts["id"]) for each in [*facts["links"], *facts["unlinked"]]]
     return joined([
         heading,
-        live("records", "Where it stands", el("ul", [_record(each, now) for each in facts["records"]], class_="rows")),
+        live("records", "Where it stands", el("ul", records, class_="rows")),
         live("links", "What it is linked with", stories or el("p", "No pair carries it.", class_="dim")),
         live("journal", "What happened", el("ol", [_line(line) for line in facts["journal"]], class_="rows lines")),
     ])  # fmt: skip
 
 
-def _record(record: Facts, now: float) -> Html:
+def _record(record: Facts, now: float, people: str | None) -> Html:
     parents = [
         el("span", f"{kind} ", story_link(record[kind], record[kind])) for kind in ("job", "candidate") if record[kind]
     ]
@@ -35,7 +37,7 @@ def _record(record: Facts, now: float) -> Html:
     to_read = state(WORK, f"is about to be read again ({_spaced(record['to_read'])})") if record["to_read"] else None
     empty = el("p", f"told empty: {', '.join(record['empty'])}", class_="dim small") if record["empty"] else None
     about = el("div", parents, words, times, to_read, class_="counts dim")
-    return el("li", end(record), about, empty)
+    return el("li", end(record), about, empty, asking([record], people))
 
 
 def _link(link: Facts, now: float, token: str | None, id_: str) -> Html:

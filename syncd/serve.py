@@ -34,6 +34,7 @@ from syncd.settings import Config, revealed
 from syncd.site import Source
 from syncd.store import open_engine
 from syncd.watch import Watch
+from syncd.who import who
 
 STOP_S = 20.0  # how long a stop waits for writes under way
 STEADY_S = 300.0  # whoever has lived so long begins again at once
@@ -334,7 +335,7 @@ class Daemon:
 
     def _pages(self) -> Source:
         act = self._acted if self._run_command else None
-        return Source(facts=self._look, ask=self._asked, troubles=self._notes, act=act)
+        return Source(facts=self._look, ask=self._asked, troubles=self._notes, act=act, who=partial(who, self.engine))
 
     async def _asked(self, question: Callable[..., Any], *arguments: Any) -> Any:
         return await self.app.store.run(question, self.app.world, *arguments)

@@ -62,7 +62,8 @@ def build_app(
 ) -> ASGIApp:
     """The ASGI app. ``pages``: their facts; ``measured``: the body of /metrics; ``troubles``: why we are not ready."""
     forms = Forms(server, entropy)
-    site, door = Site(pages, forms, entropy), Door(server, forms)
+    door = Door(server, forms)
+    site = Site(pages, forms, entropy, door.may_see_people)
     may_look = door.guarding
 
     async def show_metrics(request: Request) -> Response:

@@ -234,6 +234,8 @@ class Server(Section):
     """Where a reverse proxy says who is signed in there."""
     proxies: Annotated[Strings, AfterValidator(_networks)] = ()
     """The addresses of such proxies; from elsewhere the header is not believed."""
+    show_people: bool = False
+    """Who is signed in may see on the page who a record is about: asked of its system at each press, kept nowhere."""
 
     @property
     def host(self) -> str:

@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from syncd import look, page
-from syncd.errors import SyncdError
+from syncd.errors import Rejected, SyncdError
 from syncd.forms import Forms
-from syncd.page_frame import CHANGES, HELD, OVERVIEW, PLACES, RECORD, RESOLVE, WALK, Facts, framed
+from syncd.model import Kind, Ref
+from syncd.page_frame import CHANGES, HELD, OVERVIEW, PLACES, RECORD, RESOLVE, WALK, WHO, Facts, framed
 from syncd.page_held import MOST_SHOWN, held_page
 from syncd.page_story import story_page
+from syncd.page_who import FOOT, TITLE, untold_page, who_page
 from syncd.sealing import Entropy
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -32,20 +34,25 @@ class Source:
 
     ``facts``: as of ``page.facts_of``, at most a second old. ``ask``: the answer of a question of ``look`` or ``page``.
     ``troubles``: why not all is known to be in step, a sentence each. ``act``: do a command, as ``run_command``; raises
-    ``SyncdError``; None: the pages only show.
+    ``SyncdError``; None: the pages only show. ``who``: who a record of a connection is about, as ``who.who``; raises
+    ``SyncdError`` with a sentence; None: nobody is shown.
     """
 
     facts: Callable[[], Awaitable[Facts]]
     ask: Callable[..., Awaitable[Any]]
     troubles: Callable[[], Sequence[str]]
     act: Act | None = None
+    who: Callable[[str, Ref], Awaitable[Facts]] | None = None
 
 
 class Site:
-    """The pages and what their forms do, by address."""
+    """The pages and what their forms do, by address. ``may_see_people``: whether whoever asks may."""
 
-    def __init__(self, source: Source, forms: Forms, entropy: Entropy) -> None:
+    def __init__(
+        self, source: Source, forms: Forms, entropy: Entropy, may_see_people: Callable[[Request], bool]
+    ) -> None:
         self._source, self._forms, self._entropy = source, forms, entropy
+        self._may_see_people = may_see_people
         self._told: dict[str, tuple[str, bool]] = {}
         self.pages: Mapping[str, Endpoint] = {
             OVERVIEW: self._overview,
@@ -53,7 +60,7 @@ class Site:
             CHANGES: self._changes,
             RECORD: self._record,
         }
-        self.forms: Mapping[str, Endpoint] = {RESOLVE: self._resolve, WALK: self._walk}
+        self.forms: Mapping[str, Endpoint] = {RESOLVE: self._resolve, WALK: self._walk, WHO: self._who}
 
     # pages
 
@@ -66,7 +73,8 @@ class Site:
 
     async def _held(self, request: Request) -> Response:
         facts, holds = await self._source.facts(), await self._source.ask(look.held, MOST_SHOWN)
-        return self._page(request, "Held", HELD, held_page(holds, facts["holds"], facts["at"], self._token()))
+        shown = held_page(holds, facts["holds"], facts["at"], self._token(), self._people(request))
+        return self._page(request, "Held", HELD, shown)
 
     async def _changes(self, request: Request) -> Response:
         return self._page(request, "Changes", CHANGES, page.changes_page(await self._source.ask(page.changes)))
@@ -76,11 +84,15 @@ class Site:
         if not id_ or not id_.isprintable():
             return RedirectResponse(OVERVIEW, 303)
         facts, story = await self._source.facts(), await self._source.ask(look.explain, id_)
-        shown = story_page(story, facts["at"], self._token())
+        shown = story_page(story, facts["at"], self._token(), self._people(request))
         return self._page(request, "Record", RECORD, shown, status=200 if story["records"] else 404)
 
     def _token(self) -> str | None:
         return self._forms.token if self._source.act else None
+
+    def _people(self, request: Request) -> str | None:
+        """The token of the forms that ask who a record is about; None: whoever this is may not see that."""
+        return self._forms.token if self._source.who and self._may_see_people(request) else None
 
     def _page(self, request: Request, title: str, here: str, shown: str, *, status: int = 200) -> Response:
         told = self._told.get(request.query_params.get("told", ""))
@@ -99,6 +111,19 @@ class Site:
         fields = await self._forms.read(request)
         names = {name: fields.get(name, "") for name in ("connection", "walk")}
         return await self._done(fields, "walk", {**names, "sweep": fields.get("how") == "sweep"})
+
+    async def _who(self, request: Request) -> Response:
+        """Who a record is about. It is the form's own answer: loaded by its address there is nothing."""
+        fields, people = await self._forms.read(request), self._people(request)
+        asked = {name: fields.get(name, "")[:LONGEST_ID] for name in ("connection", "kind", "id")}
+        if self._source.who is None or people is None:
+            refused = "Only who is signed in may see that, and only where server.show_people is true."
+            return HTMLResponse(framed(TITLE, WHO, untold_page(asked, refused)), 403)
+        try:
+            told = await self._source.who(asked["connection"], _ref_of(asked))
+        except SyncdError as error:
+            return HTMLResponse(framed(TITLE, WHO, untold_page(asked, str(error))))
+        return HTMLResponse(framed(TITLE, WHO, who_page(asked, told, people), foot=FOOT))
 
     async def _done(self, fields: Mapping[str, str], command: str, asked: Facts) -> Response:
         if self._source.act is None:
@@ -120,3 +145,9 @@ class Site:
         id_ = {"id": fields["id"]} if place == RECORD and "id" in fields else {}
         path = place if place in PLACES or id_ else OVERVIEW
         return RedirectResponse(f"{path}?{urlencode({**id_, 'told': key})}", 303)
+
+
+def _ref_of(asked: Mapping[str, str]) -> Ref:
+    if asked["kind"] not in [*Kind]:
+        raise Rejected("syncd knows no such record.")
+    return Ref(Kind(asked["kind"]), asked["id"])
