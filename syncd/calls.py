@@ -204,7 +204,7 @@ async def _attach(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
         await engine.do(_refused, claimed.id, "file_refused", str(error))
         return
     digest = await engine.do(_digest, proof.digest)
-    if digest == content:
+    if digest == content or await engine.do(_came_back, claimed.id, digest):
         await engine.do(_known, claimed.id, content=digest)
         return
     sent = replace(file, name=f"resume-{claimed.id[:8]}{proof.extension}", size=proof.size, read=as_proven(file, proof))
@@ -277,6 +277,15 @@ def _source_of(work: Work, id_: str) -> tuple[str, str, str | None] | None:
     pair = work.world.pair(link.pair)
     end = pair.end_of(intent.connection)
     return pair.at(end.other).name, source, errands.content_of(work, pair.name, end, ATTACH, source)
+
+
+def _came_back(work: Work, id_: str, digest: str) -> bool:
+    intent = push.load(work, id_)
+    known = errands.source_of(work, intent) if intent is not None else None
+    if intent is None or known is None:
+        return False
+    end = work.world.pair(known[0].pair).end_of(intent.connection)
+    return errands.came_back(work, known[0].pair, end, intent.ref or "", digest)
 
 
 def _digest(work: Work, content: str) -> str:

@@ -30,7 +30,7 @@ from syncd.errors import (
 )
 from syncd.facts import Facts, FileLimits, Hooks, KindFacts, Walk
 from syncd.model import Cursor, Draft, Fields, Page, Record, Ref
-from syncd.papers import Attaches, File, Form, HasFiles, Remark, Remarks, Schedules, Screens, without_markup
+from syncd.papers import Attaches, File, Form, HasFiles, Remark, Remarks, Schedules, Screens, Witnesses, without_markup
 from syncd.streams import HERE, Part, around, streamed, streamed_length
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "Walk",
     "Webhooks",
     "Wish",
+    "Witnesses",
     "around",
     "ask",
     "decoded",

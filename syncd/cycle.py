@@ -18,7 +18,7 @@ import structlog
 
 from syncd import calls, pull, push, schema
 from syncd.clock import Clock
-from syncd.connector import Connector
+from syncd.connector import Connector, Witnesses
 from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
 from syncd.facts import Walk
 from syncd.intents import unsealed
@@ -27,7 +27,7 @@ from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
-from syncd.work import BESIDE, CREATE, TOMORROW, Work, mark
+from syncd.work import BESIDE, CREATE, TOMORROW, Work, mark, note
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -350,11 +350,22 @@ class Engine:
                 return
             ref = Ref(Kind(intent.kind), intent.ref)
             records = await lane.connector.get(ref)
+            await self._ask_who(lane, intent, ref)
         record = next((record for record in records if record.ref == ref), None)
         if record is None:
             await self.do(self._lost_target, intent.id, ref)
         else:
             await self.do(push.confirm, intent.id, record, known=intent.state == "accepted")
+
+    async def _ask_who(self, lane: Lane, intent: Any, ref: Ref) -> None:
+        """After a move whose answer was lost: whose the last move was, for the record's story."""
+        is_move = any("stage" in part for part in intent.wants.values())
+        if intent.state != "unknown" or not is_move or not isinstance(lane.connector, Witnesses):
+            return
+        is_ours = await lane.connector.moved_by_us(ref)
+        if is_ours is not None:
+            by = "us" if is_ours else "somebody_else"
+            await self.do(note, lane.connection.name, ref.kind.value, ref.id, "last_move", detail=by)
 
     def _lost_target(self, work: Work, id_: str, ref: Ref) -> None:
         intent = push.load(work, id_)

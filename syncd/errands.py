@@ -158,6 +158,10 @@ def plan_screening(work: Work, pair: Pair, link: LinkRow, end: End, screening: R
     missing = [what for what in wanted if not _is_open(work, link, target, what, screening.id)]
     if not missing:
         return not wanted
+    details = pair.at(end.other).terms[Kind.SCREENING].details
+    if details - screening.seen.keys() and screening.read_at is None:
+        mark(work, screening.connection, Kind.SCREENING, screening.id, "details", Priority.READ)
+        return False
     told = {name: work.value(screening.connection, Kind.SCREENING, screening, name) for name in screening.seen}
     if not all(known for known, _ in told.values()):
         mark(work, screening.connection, Kind.SCREENING, screening.id, "value", Priority.READ)
@@ -285,6 +289,11 @@ def content_of(work: Work, pair: str, end: End, what: str, source: str) -> str |
     """The digest of the file that was sent last."""
     found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": what, "for_": source}).first()
     return found.content if found else None
+
+
+def came_back(work: Work, pair: str, end: End, target: str, content: str) -> bool:
+    """Whether a file is the one that this target gave to the source: then it need not be sent back."""
+    return content_of(work, pair, end.other, ATTACH, target) == content
 
 
 def _keep(work: Work, pair: str, end: End, what: str, source: str, version: str, content: str | None = None) -> None:

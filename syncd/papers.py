@@ -135,3 +135,12 @@ class Schedules(Protocol):
     async def is_scheduling(self, record: Record) -> bool:
         """Whether scheduling is on for a job."""
         ...
+
+
+@runtime_checkable
+class Witnesses(Protocol):
+    """A connector whose system tells who made a move: that tells a human's from ours."""
+
+    async def moved_by_us(self, ref: Ref) -> bool | None:
+        """Whether the last move of an application was made in our name; None: it does not tell."""
+        ...

@@ -171,6 +171,7 @@ _EVENTS: Mapping[str, str] = {
     "errand_dropped": "wanted no more: {detail}",
     "errand_planned": "to be done: {detail}",
     "held": "held: {detail}",
+    "last_move": "the last move there was made by {detail}",
     "linked": "linked by {detail}",
     "refused": "a call was refused for the token",
     "retried": "tried again at a person's word: {detail}",

@@ -139,6 +139,11 @@ class WorkableWithPapers(Workable):
         member = last.get("member")
         return member["id"] if isinstance(member, dict) and isinstance(member.get("id"), str) else None
 
+    async def moved_by_us(self, ref: Ref) -> bool | None:
+        """Whether a row's last move was made in our member's name."""
+        who = await self.moved_by(ref)
+        return None if who is None else who == await self.member_id()
+
     async def _activities(self, ref: Ref) -> AsyncIterator[Mapping[str, Any]]:
         """A row's activities. Their order is not documented, and a filter that is not obeyed could hide one."""
         url: str | None = f"{self._row_url(ref.id)}/activities"

@@ -65,13 +65,13 @@ def database(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
 @pytest.fixture
 def small(database: sa.Engine) -> Any:
     """Makes small worlds (``SmallWorld``) over an empty store, on each of the two databases."""
-    return _worlds_on(database)
+    return worlds_on(database)
 
 
 @pytest.fixture
 def quick(memory: sa.Engine) -> Any:
     """The same on SQLite alone, for what asks nothing of the database that another test does not ask of both."""
-    return _worlds_on(memory)
+    return worlds_on(memory)
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ def emptied(database: sa.Engine) -> sa.Engine:
     return database
 
 
-def _worlds_on(database: sa.Engine) -> Any:
+def worlds_on(database: sa.Engine) -> Any:
+    """Makes small worlds over a database that is emptied now."""
     _empty(database)
     return lambda *names, **settings: SmallWorld(database, *names, **settings)
 
@@ -464,5 +465,5 @@ def row(id_: str, job_id: str, stage: str = "New", **person_fields: Any) -> tupl
 
 __all__ = [
     "APPLICATION", "BOTH", "CANDIDATE", "FACTS", "FLOWS", "JOB", "START", "TO_LEFT", "TO_RIGHT", "Held", "OpenRoad",
-    "SmallWorld", "application", "at_home", "cycle", "job", "person", "row",
+    "SmallWorld", "application", "at_home", "cycle", "job", "person", "row", "worlds_on",
 ]  # fmt: skip

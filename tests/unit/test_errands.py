@@ -1,12 +1,16 @@
 """What is done once beside the fields, by the real engine over memory systems: files, remarks, moves by rule, leave."""
 
+import os
+
 import pytest
 
 from syncd import decide, schema
 from syncd.model import Kind, Ref
+from syncd.reconcile import End
 from tests.unit.papers_world import PDF, WORDS, PaperConnector, with_papers
-from tests.unit.small_world import APPLICATION, BOTH, JOB, TO_LEFT, TO_RIGHT
+from tests.unit.small_world import APPLICATION, BOTH, JOB, TO_LEFT, TO_RIGHT, worlds_on
 
+EACH = int(os.environ.get("CRASHES_EACH", "1"))  # `make test` has time for each third
 FLOWS = {JOB: TO_RIGHT, Kind.CANDIDATE: BOTH, APPLICATION: BOTH, Kind.SCREENING: TO_LEFT}
 FOUND = {
     "result": "done",
@@ -334,3 +338,70 @@ def test_what_a_person_drops_is_not_asked_for_again(town):
     assert "not done" in told
     town.run(1500.0)
     assert town.world.reasons() == []
+
+
+def test_a_file_is_not_sent_back_to_where_it_came_from(town):
+    town = town(resumes=frozenset(End))
+    town.apply(resume=PDF)
+    town.begin()
+    (at, _, content) = town.desk.attached[0]
+    town.desk.files[at] = content
+    town.spoke.edit(Ref(APPLICATION, at), {"resume": "9"}, "system")
+    town.run(900.0)
+    assert town.hub_desk.attached == []
+
+
+# --- deaths ---------------------------------------------------------------------------------------------------------
+
+
+class Mortal:
+    """Dies before or after the write of a number, or the reading that leads to it; counts them all."""
+
+    def __init__(self, town, at=None):
+        self.at, self.count, self.counts = at, 0, False
+        for system in (town.hub, town.spoke):
+            system.fault, system.crash = self.before, self.after
+
+    def before(self, method, what):
+        self.counts = method != "GET" or what in {"resume", "remarks", "attached", "may_screen", "scheduling"}
+        self._passes(self.counts)
+
+    def after(self, moment):
+        self._passes(self.counts and moment == "after_call")
+
+    def _passes(self, counts):
+        self.count += counts
+        if counts and self.count == self.at:
+            raise KeyboardInterrupt
+
+
+def a_day(memory, at=None):
+    """A day in which a résumé travels, a screening ends, somebody is let be phoned and a job closes; with one death."""
+    town = Town(worlds_on(memory), resumes=TO_RIGHT, screen_at="screening", advances=((80.0, "interview"),))
+    id_ = town.apply(resume=PDF)
+    town.begin()
+    mortal = Mortal(town, at)
+    town.found()
+    town.hub.edit(Ref(APPLICATION, id_), {"stage": "Screen", "resume": "2"})
+    town.hub_desk.files[id_] = PDF + b" again"
+    for _ in range(2):
+        try:
+            town.run(500.0)
+        except KeyboardInterrupt:
+            town.engine = None
+    return town, mortal.count, id_
+
+
+@pytest.mark.parametrize("lane", range(2))
+def test_a_death_at_any_errands_call_changes_nothing(memory, lane):
+    _, moments, _ = a_day(memory)
+    assert moments >= 20
+    for at in range(1 + lane, moments + 1, 2 * EACH):
+        played, _, id_ = a_day(memory, at)
+        forms = sorted(form for _, form, _ in played.hub_desk.remarks)
+        assert forms == ["comment", "rating"], at
+        assert [content for *_, content in played.desk.attached][-1] == PDF + b" again", at
+        assert len(played.desk.leaves) <= 1, at
+        held = {hold.reason for hold in played.world.holds()}
+        assert played.desk.leaves or held == {"unknown_outcome"}, at
+        assert played.hub.things[Ref(APPLICATION, id_)].fields["stage"] == "Talk", at
