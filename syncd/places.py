@@ -19,6 +19,7 @@ from syncd.setup import Connection
 from syncd.work import IN_FLIGHT, ROWS, UNSENT, Work, note
 
 STAGE = "stage"
+FIRST = "applied"  # where a system puts a person of whom it is told no stage
 SEVERAL = "several_active"  # a connector's trait: the mirror stands for more than one application
 REASONS = frozenset({SEVERAL, "places_differ"})
 
@@ -50,7 +51,7 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
         return True
     if _is_being_written(work, connection, row):
         return False
-    was = row.places or {}
+    was = row.places or _at_birth(row, mirror)
     todo = judge(stage, mirror, was.get(STAGE), was.get(MIRROR))
     if SEVERAL in (row.traits or ()):
         todo = _among_several(work, connection, row, mirror, todo)
@@ -64,6 +65,11 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
     source, target = (MIRROR, STAGE) if todo is Bring.TO_STAGE else (STAGE, MIRROR)
     _bring(work, connection, row, target, str(told[source]))
     return False
+
+
+def _at_birth(row: RecordRow, mirror: str) -> dict[str, str]:
+    """What both places told of an application that we made for a newborn person: she stands where all begin."""
+    return {STAGE: mirror, MIRROR: mirror} if row.written_at is not None and mirror == FIRST else {}
 
 
 def accept(work: Work, connection: Connection, row: RecordRow) -> None:

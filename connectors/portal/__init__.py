@@ -135,11 +135,12 @@ class Portal(Beside):
         held = await walks.assignments_of(self._api, candidate)
         told: tuple[Record, ...] = understood("GET", lambda: (wire.person(row), *wire.applications(row, held)))
         _same(told[0].ref.id == candidate)
-        own = tuple(record for record in told if record.ref == ref)
-        if own and self._reads_files:
+        if all(record.ref != ref for record in told):
+            return ()
+        if self._reads_files:
             version = beside.version_of(await self._files(candidate))
-            own = tuple(replace(record, fields={**record.fields, "resume": version}) for record in own)
-        return own + tuple(record for record in told if record.ref != ref) if own else ()
+            told = tuple(_with_resume(record, version) for record in told)
+        return tuple(sorted(told, key=lambda record: record.ref != ref))
 
     async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
         """Make a job, a candidate, or an assignment; the key has nowhere to go."""
@@ -192,6 +193,12 @@ class Portal(Beside):
                 raise Unavailable("a search ended before its total")
             offset, total = offset + len(told), listing.total or 0
         return tuple(found.values())
+
+
+def _with_resume(record: Record, version: str | None) -> Record:
+    """An application with its person's résumé: all of hers have the same, so each read tells it of each."""
+    is_hers = record.ref.kind is Kind.APPLICATION
+    return replace(record, fields={**record.fields, "resume": version}) if is_hers else record
 
 
 def _people(listing: wire.Listing) -> tuple[Record, ...]:

@@ -57,6 +57,21 @@ def test_the_newest_resume_among_a_persons_files_is_hers():
     play(sandbox, scene, READING)
 
 
+def test_a_read_of_one_application_tells_the_resume_of_all_of_hers():
+    sandbox = new_sandbox()
+    person = {"name": "Ada Test", "email": "ada@example.com"}
+    first = sandbox.apply(sandbox.add_job(title="Pilot"), **person, resume=b"%PDF")
+    sandbox.apply(sandbox.add_job(title="Navigator"), **person)
+
+    async def scene(connector, _):
+        return await connector.get(Ref(Kind.APPLICATION, first))
+
+    told = play(sandbox, scene, READING)
+    versions = {record.ref: record.fields["resume"] for record in told if record.ref.kind is Kind.APPLICATION}
+    assert len(versions) == 2
+    assert len(set(versions.values())) == 1
+
+
 def test_files_are_asked_for_only_where_the_option_says_so():
     sandbox = new_sandbox()
     applied = sandbox.apply(sandbox.add_job(title="Pilot"), name="Ada Test", email="ada@example.com")

@@ -93,6 +93,17 @@ def test_a_move_at_the_hub_reaches_both_places(office):
     assert office.told == ("Deal", "Deal", "Deal")
 
 
+def test_who_is_made_there_at_a_later_stage_stands_there_in_both_places(office):
+    job = office.hub.things[office.row].parents[JOB]
+    fields = {"name": "Bob", "email": "bob@example.com", "phone": None, "stage": "Deal"}
+    office.hub.add(APPLICATION, fields, parents={JOB: job})
+    office.run()
+    (made,) = [thing for thing in office.spoke.of(APPLICATION) if thing is not office.thing]
+    office.spoke.edit(made.ref, {"mirror": "New"}, "system")
+    office.run()
+    assert (made.fields["stage"], made.fields["mirror"]) == ("Deal", "Deal")
+
+
 def test_unlike_moves_in_both_places_are_a_persons_to_judge(office):
     office.spoke.edit(office.thing.ref, {"stage": "Talk", "mirror": "Deal"})
     office.run()
