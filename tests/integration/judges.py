@@ -186,6 +186,8 @@ class Kept:
 
     def _read(self, name: str) -> Iterator[Entry]:
         kind = EDITED[name]
+        if self.screens and kind == "candidate":
+            return
         own = "stage" if kind == "application" else self._own(kind, name)
         other = self._own(kind, name)
         for no, effect in enumerate(self.box.effects):
@@ -193,6 +195,13 @@ class Kept:
                 before = self._cleaned(kind, name, effect.before)
                 yield Entry(no, effect.at, effect.by, effect.action, effect.id, before,
                             self._cleaned(kind, name, effect.after))  # fmt: skip
+            elif kind == "application" and effect.kind == "candidate" and "stage" in effect.after:
+                for id_ in self._applications_of(effect.id):  # the portal keeps a person's stage of its own
+                    yield Entry(no, effect.at, effect.by, effect.action, id_, effect.before.get("stage"),
+                                effect.after["stage"])  # fmt: skip
+
+    def _applications_of(self, candidate: str) -> list[str]:
+        return [id_ for id_, about in self.told["application"].items() if str(about["candidate"]) == candidate]
 
     def _own(self, kind: str, name: str) -> str:
         return next(names for key, names in self.vocabulary.fields.items() if key == kind)[name]
@@ -317,11 +326,16 @@ def _unclaimed(run: Run) -> Iterator[str]:
     """Before each write that arrives, a claim for it is in the journal; no claim is spent twice."""
     for kept in run.kept.values():
         sent = sorted(line.at for line in run.journal if line.what == "sent" and line.connection == kept.name)
-        writes = [arrival for arrival in kept.arrivals if arrival.method != "GET"]
+        writes = [arrival for arrival in kept.arrivals if arrival.method != "GET" and not _is_batch(kept, arrival)]
         for count, arrival in enumerate(writes, start=1):
             if bisect.bisect_right(sent, arrival.at) < count:
                 yield f"unclaimed: write {count} at {kept.name}, {arrival.method} {arrival.path}"
                 return
+
+
+def _is_batch(kept: Kept, arrival: Arrival) -> bool:
+    """Whether a call sends résumés to be screened: its claim stands with each of them, at the other end."""
+    return kept.screens and arrival.path.endswith("/jobs")
 
 
 def felt(systems: Mapping[str, Sandbox]) -> list[str]:
@@ -447,7 +461,8 @@ def _jobs(run: Run, spoke: Kept) -> Iterator[str]:
             yield f"missing: job {who} at {spoke.name}"
             continue
         one, other = run.hub.value("job", ids[0], "status"), spoke.value("job", there[0], "status")
-        if not run.same("status", run.hub, one, spoke, other) and (one, other) != ("published", "draft"):
+        is_unpublished = other == "draft" and run.hub.vocabulary.words["status"].ours(str(one)) == "open"
+        if not run.same("status", run.hub, one, spoke, other) and not is_unpublished:
             yield f"unlike: status of job {who}: {one} / {other} at {spoke.name}"
 
 
