@@ -38,18 +38,18 @@ def who_page(asked: Facts, told: Facts, people: str) -> Html:
     return joined([
         el("h1", TITLE),
         el("div", _back(asked), el("dl", [_row(*row) for row in rows], class_="states"),
-           el("p", link) if link else None, None if is_told else asking([person], people), class_="sheet"),
+           el("p", link) if link else None, None if is_told else asking([person], people), class_="sheet who"),
     ])  # fmt: skip
 
 
 def untold_page(asked: Facts, why: str) -> Html:
     """Why it cannot be shown."""
-    return joined([el("h1", TITLE), el("div", el("p", why, role="alert"), _back(asked), class_="sheet")])
+    return joined([el("h1", TITLE), el("div", el("p", why, role="alert"), _back(asked), class_="sheet who")])
 
 
 def _back(asked: Facts) -> Html:
     name = f"{asked['connection']} {asked['kind']} {asked['id']}"
-    return el("p", "The story of ", story_link(asked["id"], name), class_="dim")
+    return el("p", "Back to the story of ", story_link(asked["id"], name), class_="dim")
 
 
 def _row(name: str, value: object) -> Html:

@@ -34,7 +34,7 @@ async def who(engine: Engine, connection: str, ref: Ref) -> dict[str, Any]:
     if not lane.is_open(Priority.READ, engine.clock.now()):
         raise Rejected(f"{connection} takes no calls for a while. Try again later.")
     records = await _asked(lane, ref)
-    log.info("Somebody looked at who a record is about.", action="page.who", connection=connection, ref=str(ref))
+    log.info("Somebody looked at who a record is about.", action="who_shown", connection=connection, ref=str(ref))
     return _told(lane.connection.vocabulary, ref, records)
 
 

@@ -61,7 +61,7 @@ def test_a_press_shows_who_it_is_and_nothing_of_it_stays(town, browser, script):
     for path in folder.rglob("*"):
         if path.is_file():
             assert person["email"].encode() not in path.read_bytes(), path
-    assert "page.who" in daemon.told()
+    assert "who_shown" in daemon.told()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(WIDE, False), (PHONE, True)])
@@ -72,6 +72,7 @@ def test_it_fits_and_can_be_read(town, browser, width, dark):
     browser.open(f"{daemon.address}/?token={PAGE_TOKEN}")
     browser.open(f"{daemon.address}/record?id={row}")
     assert browser.tell("document.documentElement.scrollWidth") <= width
+    browser.picture(PICTURES / f"who-asked-{'dark' if dark else 'light'}.png")
     names = browser.tell(
         "[...document.querySelectorAll(\"form[action='/who'] button\")].map((each) => each.textContent)"
     )

@@ -194,7 +194,7 @@ def test_nothing_of_it_is_left_behind(office):
     with office.app.store.engine.connect() as connection:
         kept = [list(connection.execute(sa.select(table))) for table in schema.metadata.sorted_tables]
     assert marks_in(str(kept)) == []
-    assert "page.who" in log.getvalue()
+    assert "who_shown" in log.getvalue()
     assert marks_in(log.getvalue()) == []
     assert [marks_in(text) for text in office.pages(asgi, headers=SIGNED_IN)] == [[]] * 5
 
