@@ -25,6 +25,7 @@ from syncd.intents import unsealed
 from syncd.limits import Priority
 from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
+from syncd.resting import rest_others
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, upsert
 from syncd.work import BESIDE, CREATE, TOMORROW, Work, mark, note
@@ -175,6 +176,7 @@ class Engine:
 
     async def begin(self) -> None:
         """At start: what was under way when the last process ended is looked up."""
+        await self.do(rest_others)
         count = await self.store.run(push.recover, self.clock.now(), push.CALL_TIMEOUT_S)
         if count:
             log.info(
@@ -867,12 +869,24 @@ def left_to_do(connection: sa.Connection) -> int:
         return 0
     states = intents.state.in_(("open", "sent", *WAITING))
     where = (states, sa.func.coalesce(intents.reason, "") != TOMORROW)
-    waiting = connection.execute(sa.select(intents.connection, intents.wants).where(*where)).all()
+    waiting = connection.execute(sa.select(intents.id, intents.connection, intents.wants).where(*where)).all()
     pairs = _pairs_of_links(connection) if any(scope.startswith("pair/") for scope in stopped) else {}
-    works = [intent for intent in waiting if not _is_held_up(intent.connection, intent.wants, pairs, stopped)]
+    batches = _stopped_batches(connection, stopped)
+    works = [
+        intent
+        for intent in waiting
+        if intent.id not in batches and not _is_held_up(intent.connection, intent.wants, pairs, stopped)
+    ]
     marked = connection.execute(sa.select(marks.connection)).scalars()
     reads = [name for name in marked if f"connection/{name}" not in stopped]
     return len(works) + len(reads) + walks_under_way(connection)
+
+
+def _stopped_batches(connection: sa.Connection, stopped: set[str]) -> set[str]:
+    """The batches of pairs that are stopped."""
+    pairs = [scope.removeprefix("pair/") for scope in stopped if scope.startswith("pair/")]
+    table = schema.batches.c
+    return set(connection.execute(sa.select(table.id).where(table.pair.in_(pairs))).scalars()) if pairs else set()
 
 
 def _pairs_of_links(connection: sa.Connection) -> dict[str, str]:

@@ -30,11 +30,12 @@ from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, digest_value
 from syncd.model import Draft, Fields, Kind, Parent, Record, Ref
 from syncd.reconcile import End
+from syncd.resting import rest, strangers
 from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.settle import settle, settle_children
 from syncd.setup import Connection
 from syncd.store import upsert
-from syncd.work import CREATE, IN_FLIGHT, ROWS, Work, mark, note
+from syncd.work import CREATE, IN_FLIGHT, ROWS, SUBMIT, Work, mark, note
 
 CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
 LOOKS = 2  # look-ups without a trace before a create counts as not done
@@ -93,6 +94,9 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
     intent = load(work, id_)
     if intent is None or intent.state != "open" or intent.due > work.tx.now:
         return None
+    if strangers(work, intent):
+        rest(work, intent)
+        return None
     busy = (intent.ref is not None and _is_busy(work, intent)) or _is_stopped(work, intent)
     if busy or not _is_fresh(work, intent, read_within_s):
         intent.due = work.tx.now + (5.0 if busy else 20.0)
@@ -111,7 +115,10 @@ def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
 def _is_stopped(work: Work, intent: IntentRow) -> bool:
     """Whether a pair that wants this write is stopped."""
     links = [work.tx.link(int(key)) for key in intent.wants if key != ROWS]
-    scopes = [f"pair/{link.pair}" for link in links if link is not None]
+    pairs = [link.pair for link in links if link is not None]
+    if intent.call == SUBMIT:
+        pairs += work.sql.execute(sa.select(schema.batches.c.pair).where(schema.batches.c.id == intent.id)).scalars()
+    scopes = [f"pair/{pair}" for pair in pairs]
     table = schema.switches.c
     return work.sql.execute(sa.select(table.scope).where(table.scope.in_(scopes))).first() is not None
 
@@ -624,6 +631,9 @@ def lookup_of(work: Work, id_: str) -> tuple[IntentRow, Draft | None] | None:
     """What is needed to look up an intent's outcome: itself, and the draft of a create as it was sent."""
     intent = load(work, id_)
     if intent is None or intent.state not in IN_FLIGHT or intent.due > work.tx.now:
+        return None
+    if strangers(work, intent):
+        rest(work, intent)
         return None
     if intent.call != CREATE:
         return intent, None

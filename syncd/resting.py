@@ -1,0 +1,83 @@
+"""Intents of pairs that this run does not have: the config lost them, or the run was narrowed to others.
+
+What has not gone out is forgotten: it is wanted anew as soon as its records are looked at under a configuration that
+has the pair. What is out, and the batches whose résumés wait, rest until then; nothing of them may be repeated.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from syncd import schema
+from syncd.intents import delete_intent, drop_creation, save_intent, unsealed
+from syncd.rows import IntentRow
+from syncd.work import CREATE, ROWS, SUBMIT, Work
+
+RESTING = "resting"
+
+
+def rest_others(work: Work) -> None:
+    """Set aside what belongs to other pairs, and take up again what was set aside and belongs to ours."""
+    rest_lists(work)
+    for found in list(work.sql.execute(sa.select(schema.intents).order_by(schema.intents.c.id)).mappings()):
+        intent = IntentRow(**found)
+        others = strangers(work, intent)
+        if intent.state == RESTING and not others:
+            _take_up(work, intent)
+        elif others and intent.state == "open" and intent.call != SUBMIT:
+            _forget(work, intent, others)
+        elif others and intent.state not in ("held", RESTING):
+            rest(work, intent)
+
+
+def rest_lists(work: Work) -> None:
+    """Let lists be that no pair of this run reads, and records of connections that it does not have."""
+    cursors, marks = schema.cursors, schema.marks
+    read = {(name, walk.name) for name in work.world.connections for walk in work.world.walks_of(name)}
+    under_way = sa.select(cursors.c.connection, cursors.c.walk).where(cursors.c.mode != "idle")
+    for name, walk in work.sql.execute(under_way).all():
+        if (name, walk) not in read:
+            this = (cursors.c.connection == name, cursors.c.walk == walk)
+            work.sql.execute(sa.update(cursors).where(*this).values(mode="idle", token=None))
+    work.sql.execute(sa.delete(marks).where(marks.c.connection.not_in(sorted(work.world.connections))))
+
+
+def strangers(work: Work, intent: IntentRow) -> set[str]:
+    """The links (or the batch) that want an intent and belong to pairs that this run does not have."""
+    known = {pair.name for pair in work.world.pairs}
+    if intent.call == SUBMIT:
+        batch = work.sql.execute(_BATCH, {"id_": intent.id}).first()
+        return {intent.id} if batch is not None and batch.pair not in known else set()
+    return {key for key in _keys(intent) if (link := work.tx.link(int(key))) is not None and link.pair not in known}
+
+
+def rest(work: Work, intent: IntentRow) -> None:
+    """Leave an intent alone until its pair is there."""
+    intent.state = RESTING
+    save_intent(work, intent)
+
+
+_BATCH = sa.select(schema.batches.c.pair, schema.batches.c.state).where(schema.batches.c.id == sa.bindparam("id_"))
+
+
+def _keys(intent: IntentRow) -> Iterable[str]:
+    return [key for key in intent.wants if key != ROWS]
+
+
+def _take_up(work: Work, intent: IntentRow) -> None:
+    batch = work.sql.execute(_BATCH, {"id_": intent.id}).first() if intent.call == SUBMIT else None
+    is_out = intent.sent_values is not None if batch is None else batch.state != "collecting"
+    intent.state, intent.due = "unknown" if is_out else "open", work.tx.now
+    save_intent(work, intent)
+
+
+def _forget(work: Work, intent: IntentRow, others: set[str]) -> None:
+    if intent.call == CREATE:
+        drop_creation(work, intent)
+        return
+    intent.wants = {key: part for key, part in intent.wants.items() if key not in others}
+    if not intent.wants:
+        delete_intent(work, intent)
+        return
+    names = {name for part in intent.wants.values() for name in part}
+    save_intent(work, intent, {name: value for name, value in unsealed(work, intent).items() if name in names})

@@ -1,0 +1,78 @@
+"""A pair that is taken out of the config, or left out of a run: what it wanted is no burden, and comes back with it."""
+
+from dataclasses import replace
+
+import pytest
+
+from syncd import cycle, schema
+from syncd.model import Ref
+from tests.unit.small_world import APPLICATION, JOB
+
+
+class Trio:
+    """A hub and two spokes in step, and a change at the hub that the second spoke cannot take now."""
+
+    def __init__(self, make, fault):
+        self.world = make("rows", "plain", "other=plain")
+        self.hub, self.other = self.world.systems["rows"], self.world.systems["other"]
+        job = self.hub.add(JOB, {"title": "Baker", "code": "B", "status": "open"})
+        fields = {"name": "Ann", "email": "ann@example.com", "phone": None, "stage": "New"}
+        self.row = Ref(APPLICATION, self.hub.add(APPLICATION, fields, parents={JOB: job}))
+        self.world.live(400.0, learn=True)
+        self.whole = self.world.world
+        self.other.fault = self._goes_wrong
+        self._fault = fault
+        self.hub.edit(self.row, {"stage": "Talk"})
+        self.world.live(100.0)
+        self.other.fault = lambda method, what: None
+
+    def _goes_wrong(self, method, what):
+        """What was sent cannot be looked up either."""
+        is_out = any(intent.state != "open" for intent in self.world.intents("other"))
+        return self._fault if method != "GET" else "refused" if is_out else None
+
+    def without(self):
+        """Go on without the second pair."""
+        self.world.world = replace(self.whole, pairs=self.whole.pairs[:1])
+        self.world.live(400.0)
+
+    def with_all(self):
+        self.world.world = replace(self.whole, stamp="another")
+        self.world.live(900.0)
+
+    def left(self):
+        return self.world.store.run_now(cycle.left_to_do)
+
+    @property
+    def stage(self):
+        (thing,) = self.other.of(APPLICATION)
+        return thing.fields["stage"]
+
+
+@pytest.fixture
+def trio(quick):
+    return lambda fault: Trio(quick, fault)
+
+
+@pytest.mark.parametrize("fault", ["refused", "lost_before", "lost_after"])
+def test_what_a_pair_wanted_rests_without_it_and_is_done_when_it_is_back(trio, fault):
+    trio = trio(fault)
+    assert trio.world.intents("other")
+    trio.without()
+    assert trio.left() == 0
+    assert not trio.world.intents("other", state="open")
+    trio.with_all()
+    assert trio.stage == "Talk"
+    assert trio.world.intents() == []
+    assert sum(entry.after.get("stage") == "Talk" for entry in trio.world.writes("other")) == 1
+
+
+def test_what_waits_for_a_connection_that_is_gone_keeps_no_run_waiting(trio):
+    trio = trio("refused")
+    gone = {"connection": "gone", "walk": "jobs", "mode": "sweep"}
+    mark = {"connection": "gone", "kind": "job", "ref": "1", "why": "x", "priority": 1, "due": 0.0}
+    with trio.world.store.engine.begin() as connection:
+        connection.execute(schema.cursors.insert().values(gone))
+        connection.execute(schema.marks.insert().values(mark))
+    trio.without()
+    assert trio.left() == 0
