@@ -396,7 +396,7 @@ def told(work: Work, remotes: Iterable[str]) -> None:
     ids = sa.select(_batches.c.id).where(_batches.c.remote.in_(list(remotes)))
     table = schema.intents
     where = (table.c.id.in_(ids), table.c.state == "accepted")
-    work.sql.execute(sa.update(table).where(*where).values(due=work.tx.now))
+    work.sql.execute(sa.update(table).where(*where).values(due=work.tx.now, origin=work.origin))
 
 
 def batch_at(work: Work, connection: Connection, item: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from syncd import pull
+from syncd import pull, push
 from syncd.batches import batch_of, items_of, join
 from syncd.connector import Screened
 from syncd.model import Kind, Record
@@ -11,8 +11,8 @@ from syncd.work import Work
 
 def take_results(work: Work, id_: str, results: Sequence[Screened], records: Sequence[Record]) -> None:
     """Take in a page of results: each is joined to its application by the file's name alone."""
-    batch = batch_of(work, id_)
-    if batch is None:
+    batch, intent = batch_of(work, id_), push.load(work, id_)  # what follows goes back to what the intent goes back to
+    if batch is None or intent is None:
         return
     pair = work.world.pair(batch.pair)
     touched = pull.absorb(work, pair.right, records, pull.GET)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from syncd import decide, schema
+from syncd import batches, decide, schema
 from syncd.connector import BatchState
 from syncd.model import Kind, Ref
 from tests.unit.papers_world import PDF, SCREENER, WORDS, PaperConnector, ScreenerConnector, with_papers
@@ -71,6 +71,24 @@ def test_results_come_back_as_remarks(bakery):
     id_ = bakery.apply()
     bakery.begin()
     assert sorted((at, form) for at, form, _ in bakery.desk.remarks) == [(id_, "comment"), (id_, "rating")]
+
+
+def test_results_that_a_webhook_announced_are_followed_back_to_it(bakery):
+    bakery = bakery()
+    id_ = bakery.apply()
+    bakery.screener.state = BatchState.PROCESSING
+    bakery.begin()
+    bakery.screener.state = BatchState.COMPLETED
+
+    def ring(work):
+        work.origin = "w9"
+        batches.told(work, ["b1"])
+
+    bakery.world.do(ring)
+    bakery.run(600.0)
+    assert sorted(form for at, form, _ in bakery.desk.remarks if at == id_) == ["comment", "rating"]
+    done = bakery.world.journal("errand_done")
+    assert {(line.connection, line.origin) for line in done} == {("rows", "w9")}
 
 
 def test_nothing_is_sent_without_a_stage(bakery):
