@@ -51,7 +51,7 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
         return True
     if _is_being_written(work, connection, row):
         return False
-    was = row.places or _at_birth(row, mirror)
+    was = row.places or _at_birth(work, row, mirror)
     todo = judge(stage, mirror, was.get(STAGE), was.get(MIRROR))
     if SEVERAL in (row.traits or ()):
         todo = _among_several(work, connection, row, mirror, todo)
@@ -67,9 +67,10 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
     return False
 
 
-def _at_birth(row: RecordRow, mirror: str) -> dict[str, str]:
-    """What both places told of an application that we made for a newborn person: she stands where all begin."""
-    return {STAGE: mirror, MIRROR: mirror} if row.written_at is not None and mirror == FIRST else {}
+def _at_birth(work: Work, row: RecordRow, mirror: str) -> dict[str, str]:
+    """Where both places of an application that we made began; nothing where the mirror may be about another one."""
+    is_hers = mirror == FIRST or len(work.tx.alike(row.connection, Kind.APPLICATION, "candidate", row.candidate)) == 1
+    return {STAGE: FIRST, MIRROR: FIRST} if row.written_at is not None and is_hers else {}
 
 
 def accept(work: Work, connection: Connection, row: RecordRow) -> None:

@@ -93,15 +93,25 @@ def test_a_move_at_the_hub_reaches_both_places(office):
     assert office.told == ("Deal", "Deal", "Deal")
 
 
-def test_who_is_made_there_at_a_later_stage_stands_there_in_both_places(office):
+@pytest.mark.parametrize(
+    ("stage", "mirror", "told", "reasons"),
+    [
+        ("Deal", "New", ("Deal", "Deal"), []),
+        ("New", "Talk", ("Talk", "Talk"), []),
+        ("Deal", "Talk", ("Deal", "Talk"), ["places_differ"]),
+    ],
+    ids=["nobody moved her", "moved while she had no application", "moved unlike"],
+)
+def test_who_is_made_there_stands_at_one_stage_in_both_places(office, stage, mirror, told, reasons):
     job = office.hub.things[office.row].parents[JOB]
-    fields = {"name": "Bob", "email": "bob@example.com", "phone": None, "stage": "Deal"}
+    fields = {"name": "Bob", "email": "bob@example.com", "phone": None, "stage": stage}
     office.hub.add(APPLICATION, fields, parents={JOB: job})
     office.run()
     (made,) = [thing for thing in office.spoke.of(APPLICATION) if thing is not office.thing]
-    office.spoke.edit(made.ref, {"mirror": "New"}, "system")
+    office.spoke.edit(made.ref, {"mirror": mirror})
     office.run()
-    assert (made.fields["stage"], made.fields["mirror"]) == ("Deal", "Deal")
+    assert (made.fields["stage"], made.fields["mirror"]) == told
+    assert office.world.reasons() == reasons
 
 
 def test_unlike_moves_in_both_places_are_a_persons_to_judge(office):
