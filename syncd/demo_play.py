@@ -47,59 +47,52 @@ HOLD = ("pair", "connection", "kind", "ref", "field", "reason", "detail")
 Say = Callable[[float, str], None]
 
 
+PAIRS: Mapping[str, Any] = {
+    "screening": {
+        "left": "acme", "right": "screener", "jobs": "->", "candidates": "->", "applications": "<->",
+        "conflicts": "hold", "owner": {"stage": "left"}, "only": {"job_status": ["open"]},
+        "screenings": "<-", "resumes": "->",
+    },
+    "voices": {
+        "left": "acme", "right": "voice", "jobs": "->", "candidates": "<->", "applications": "<->",
+        "conflicts": "hold", "only": {"job_status": ["open"], "department": ["Support"]}, "screenings": "<-",
+    },
+    "inhouse": {
+        "left": "acme", "right": "house", "jobs": "->", "candidates": "->", "applications": "<->",
+        "resumes": "->", "owner": {"stage": "left"}, "only": {"job_status": ["open"], "department": ["Care"]},
+    },
+    "paper": {
+        "left": "acme", "right": "papers", "applications": "<->", "screenings": "<-",
+        "screen_at": "assessment", "collect": "5m", "max_credits_per_day": 200,
+        "only": {"job_status": ["open"], "department": ["Engineering", "Care", "Operations"]},
+    },
+}  # fmt: skip
+DEFAULTS = {
+    "industry": "Software", "state": "CA", "country": "United States", "recruiter_name": "Talent team",
+    "recruiter_email": "talent@example.com", "recruiter_phone": "+12025550100", "source": "Workable",
+    "phone": "+12025550199",
+}  # fmt: skip
+
+
 def settings(addresses: Mapping[str, str], folder: Path, server: Server) -> Config:
     """A config as in config.example.toml: Workable is the hub, all others are its spokes."""
-    common = {"token": "sandbox-token"}
+    hooked = {"webhook_secret": HOOK_SECRET}
+    own: Mapping[str, Mapping[str, Any]] = {
+        "acme": {"member": "ops@acme.example", "poll": "10m", "stages": {"read": OWN_WORDS}},
+        "screener": {**hooked, "poll": "30m", "region": "US", "defaults": DEFAULTS},
+        "voice": {**hooked, "poll": "15m"},
+        "house": {"author": "ops@acme.example", "poll": "15m"},
+        "papers": {**hooked, "poll": "30m"},
+    }
+    connections = {
+        name: {"token": "sandbox-token", "system": system, "base_url": addresses[name], "sweep": "12h", **own[name]}
+        for name, system in SYSTEMS.items()
+    }
     return Config.model_validate({
         "store": {"url": f"sqlite:///{folder}/demo.db"},
         "server": server.model_dump(),
-        "connections": {
-            "acme": {
-                **common, "system": "workable", "base_url": addresses["acme"], "member": "ops@acme.example",
-                "poll": "10m", "sweep": "12h", "stages": {"read": OWN_WORDS},
-            },
-            "screener": {
-                **common, "system": "ninjahire", "base_url": addresses["screener"], "poll": "30m", "sweep": "12h",
-                "region": "US", "webhook_secret": HOOK_SECRET, "defaults": {
-                    "industry": "Software", "state": "CA", "country": "United States",
-                    "recruiter_name": "Talent team", "recruiter_email": "talent@example.com",
-                    "recruiter_phone": "+12025550100", "source": "Workable", "phone": "+12025550199",
-                },
-            },
-            "voice": {
-                **common, "system": "worksignal", "base_url": addresses["voice"], "poll": "15m", "sweep": "12h",
-                "webhook_secret": HOOK_SECRET,
-            },
-            "house": {
-                **common, "system": "portal", "base_url": addresses["house"], "poll": "15m", "sweep": "12h",
-                "author": "ops@acme.example",
-            },
-            "papers": {
-                **common, "system": "hiresquire", "base_url": addresses["papers"], "poll": "30m", "sweep": "12h",
-                "webhook_secret": HOOK_SECRET,
-            },
-        },
-        "pairs": {
-            "screening": {
-                "left": "acme", "right": "screener", "jobs": "->", "candidates": "->", "applications": "<->",
-                "conflicts": "hold", "owner": {"stage": "left"}, "only": {"job_status": ["open"]},
-                "screenings": "<-", "resumes": "->",
-            },
-            "voices": {
-                "left": "acme", "right": "voice", "jobs": "->", "candidates": "<->", "applications": "<->",
-                "conflicts": "hold", "only": {"job_status": ["open"], "department": ["Support"]},
-                "screenings": "<-",
-            },
-            "inhouse": {
-                "left": "acme", "right": "house", "jobs": "->", "candidates": "->", "applications": "<->",
-                "resumes": "->", "owner": {"stage": "left"}, "only": {"job_status": ["open"], "department": ["Care"]},
-            },
-            "paper": {
-                "left": "acme", "right": "papers", "applications": "<->", "screenings": "<-",
-                "screen_at": "assessment", "collect": "5m", "max_credits_per_day": 200,
-                "only": {"job_status": ["open"], "department": ["Engineering", "Care", "Operations"]},
-            },
-        },
+        "connections": connections,
+        "pairs": PAIRS,
     })  # fmt: skip
 
 

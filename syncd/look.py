@@ -23,7 +23,7 @@ from syncd.sentences import Case, answers, because, next_command, why
 from syncd.sentences import told as spoken
 from syncd.setup import Connection, Pair, World
 from syncd.store import Tx, rows_of
-from syncd.work import FIRST, Work
+from syncd.work import ATTACH, FIRST, REMARKS, RULE, Work
 
 Facts = dict[str, Any]
 LONG_WALK_S = 5.0  # a list that takes longer to read is told as being read
@@ -182,7 +182,9 @@ def _pair(
         "left": pair.left.name,
         "right": pair.right.name,
         "flows": {kind.value: arrow(pair, kind) for kind in Kind if pair.syncs(kind)},
-        "links": _linked(sql, pair.name, complete=True),
+        "links": _linked(sql, pair.name, complete=True) | _remarked(sql, pair),
+        "resumes": _arrow(pair.resumes),
+        "resumes_sent": _done(sql, pair.name, {ATTACH}),
         "being_created": _linked(sql, pair.name, complete=False),
         "waiting": waiting,
         "held": held,
@@ -224,9 +226,27 @@ def _linked(sql: sa.Connection, pair: str, *, complete: bool) -> dict[str, int]:
     return {kind.value: counts[kind.value] for kind in Kind if kind.value in counts}
 
 
+def _remarked(sql: sa.Connection, pair: Pair) -> dict[str, int]:
+    """Screenings are linked with nothing; what counts of them is what was written back."""
+    if not pair.syncs(Kind.SCREENING):
+        return {}
+    return {Kind.SCREENING.value: _done(sql, pair.name, REMARKS | {RULE})}
+
+
+def _done(sql: sa.Connection, pair: str, what: Iterable[str]) -> int:
+    """For how many records something was done beside the fields."""
+    deeds = schema.deeds.c
+    counted = sa.select(sa.func.count(sa.distinct(deeds.source)))
+    return int(sql.execute(counted.where(deeds.pair == pair, deeds.what.in_(sorted(what)))).scalar_one())
+
+
 def arrow(pair: Pair, kind: Kind) -> str:
     """Which way a pair carries a kind, as the config writes it."""
-    left, right = pair.flows_to(kind, End.LEFT), pair.flows_to(kind, End.RIGHT)
+    return _arrow(pair.flows.get(kind, frozenset()))
+
+
+def _arrow(ends: frozenset[End]) -> str:
+    left, right = End.LEFT in ends, End.RIGHT in ends
     return "<->" if left and right else "<-" if left else "->" if right else "off"
 
 

@@ -18,7 +18,10 @@ OUTCOMES = ("ok", "refused_rate", "client_error", "server_error", "lost", "not_s
 WEBHOOKS = ("kept", "duplicate", "forged", "stale", "too_long", "slow", "gone", "unknown", "unavailable")
 KINDS = tuple(kind.value for kind in Kind)
 PRIORITIES = tuple(priority.name.lower() for priority in Priority)
-CALLS = ("create", "update")
+CALLS = (
+    "create", "update", "attach", "comment", "rating", "note", "activity", "rule", "outcome", "screen", "unschedule",
+    "submit",
+)  # fmt: skip
 MODES = ("poll", "sweep")
 RESULTS = ("proven", "broken_off")
 CHANGES = ("applied", "noop", "echo", "conflict", "rejected", "unknown")
@@ -50,7 +53,7 @@ LABELS: Mapping[str, tuple[str, tuple[str, ...] | None]] = {
     "method": ("the method of a call", (*METHODS, OTHER)),
     "priority": ("whose turn it was", PRIORITIES),
     "call": ("what was called", CALLS),
-    "operation": ("what was to be done", CALLS),
+    "operation": ("what was to be done", ("create", "update")),
     "mode": ("reading what changed, or the whole list", MODES),
     "state": ("where a write stands", STATES),
     "work": ("what waits in a lane", WORK),
@@ -154,7 +157,8 @@ SECTIONS: Mapping[str, tuple[Measure, ...]] = {
     ),
     "Pairs": (
         _gauge("pair_in_step", "1: nothing is late, waits, is held or stopped", "pair"),
-        _gauge("pair_links", "Records that are linked at both ends", "pair", "kind"),
+        _gauge("pair_links", "Records that are linked at both ends; of screenings, those that were written back",
+               "pair", "kind"),
         _gauge("pair_waiting", "Writes that wait for calls", "pair"),
         _gauge("pair_held", "Questions that wait for a person; one about a person's rows counts in each pair of its "
                "connection", "pair"),

@@ -190,7 +190,9 @@ def _way(pair: Facts, connections: Mapping[str, Facts]) -> Html:
         [el("span", reason, class_="dim") for reason in pair["why_not"]],
         class_="about",
     )
-    flows = el("ul", [_flow(kind, arrow, pair) for kind, arrow in pair["flows"].items()], class_="flows")
+    ways = {f"{kind}s": arrow for kind, arrow in pair["flows"].items()} | {"résumés": pair["resumes"]}
+    carried = [_flow(name, arrow, pair) for name, arrow in ways.items() if arrow != "off"]
+    flows = el("ul", carried, class_="flows")
     return el("li", flows, _end(there, 0.0), about, class_=f"way is-{grade}")
 
 
@@ -203,13 +205,15 @@ def _grade(pair: Facts, connections: Mapping[str, Facts]) -> str:
     return ASK if pair["held"] else WORK
 
 
-def _flow(kind: str, arrow: str, pair: Facts) -> Html:
+def _flow(name: str, arrow: str, pair: Facts) -> Html:
     heads, said = _ARROWS[arrow]
     marks = [el("i", class_=head, aria_hidden="true") for head in heads]
+    kind = name.removesuffix("s")
     coming = pair["being_created"].get(kind, 0)
-    count = el("b", f"{pair['links'].get(kind, 0):,}")
+    number = pair["resumes_sent"] if name == "résumés" else pair["links"].get(kind, 0)
+    count = el("b", f"{number:,}")
     more = f" + {coming:,} being created" if coming else ""
-    return el("li", el("span", f"{kind}s ", count, more, el("span", f" {said}", class_="unseen")), marks, class_="flow")
+    return el("li", el("span", f"{name} ", count, more, el("span", f" {said}", class_="unseen")), marks, class_="flow")
 
 
 # --- held, lanes, lists, changes --------------------------------------------------------------------------------------
