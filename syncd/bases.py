@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from syncd.mapping import EMPTY, WORDED, digest_value
+from syncd.mapping import EMPTY, WORDED, digest_value, mean_the_same, word_of
 from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.rows import IntentRow, LinkRow, RecordRow
@@ -57,9 +57,29 @@ def _first_bases(
         here[name] = told if known and told is not None else sent
         there[name] = source
     for name in work.world.pair(link.pair).fields[Kind(link.kind)] - set(part) - skip:
-        if name in row.seen:  # not borne: the source's value is a change from nothing, an update at once
-            here[name] = row.seen[name] if values.get("answered", True) else _at_birth(work, connection, link, name)
-            there[name] = EMPTY
+        if name not in row.seen:
+            continue
+        here[name], there[name] = (
+            row.seen[name],
+            EMPTY,
+        )  # not borne: the source's is a change from nothing, to be written
+        if not values.get("answered", True):
+            here[name] = _at_birth(work, connection, link, name)
+            there[name] = _agreed_at_birth(work, link, end, name) or EMPTY
+
+
+def _agreed_at_birth(work: Work, link: LinkRow, end: End, name: str) -> str | None:
+    """The source's word where it agrees with the one that the target's records are born with: no change from it."""
+    pair, kind = work.world.pair(link.pair), Kind(link.kind)
+    target, origin = pair.at(end), pair.at(end.other)
+    source = work.tx.record(origin.name, kind, getattr(link, end.other) or "")
+    born = target.terms[kind].facts.born.get(target.vocabulary.fields[kind].get(name, ""))
+    told = source.seen.get(name) if source is not None and name in WORDED else None
+    word = word_of(told) if told else None
+    if born is None or word is None:
+        return None
+    agrees = mean_the_same(origin.vocabulary.words[name], word, target.vocabulary.words[name], born)
+    return told if agrees else None
 
 
 def _at_birth(work: Work, connection: Connection, link: LinkRow, name: str) -> str:

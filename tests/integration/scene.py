@@ -252,7 +252,8 @@ class Scene:
         """Calls go wrong, systems go away, the process dies three times: each at a time of its own."""
         for one in self.played.values():
             one.box.faults.on = True
-        times = sorted(self.rng.uniform(0.5, ACT_S - 1) for _ in range(3))
+        third = ACT_S / 3  # between two deaths it lives long enough to do something
+        times = [third * (at + self.rng.uniform(0.3, 0.8)) for at in range(3)]
         away = asyncio.ensure_future(self.absences())
         loop = asyncio.get_running_loop()
         begin = loop.time()

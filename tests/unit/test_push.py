@@ -20,6 +20,7 @@ from syncd.errors import (
     Unavailable,
 )
 from syncd.model import Ref
+from syncd.reconcile import End
 from syncd.work import CREATE
 from tests.unit.small_world import (
     APPLICATION,
@@ -598,6 +599,19 @@ def test_an_edit_of_what_was_born_before_its_answer_is_somebodys_edit(small):
     world.do(push.found, intent.id, (application("a1", "p1", "q1"), person("q1", phone=OTHER)))
     world.told("newborn", person("q1", phone=OTHER))
     assert world.updates() == {("rows", "1", (("phone", OTHER),))}
+
+
+@pytest.mark.parametrize("pair", [{}, {"owners": {"stage": End.LEFT}}], ids=["nobody owns", "the hub owns"])
+def test_a_move_of_what_was_born_before_its_answer_is_somebodys_move(small, pair):
+    """Born at the stage that the hub told: whoever moved it since has moved it, though no answer told the birth."""
+    world = small("rows", "newborn", **pair)
+    world.known(rows=HUB, newborn=(job("p1"),))
+    intent = lose_create(world)
+    moved = (application("a1", "p1", "q1", "Talk"), person("q1"))
+    world.do(push.found, intent.id, moved)
+    world.told("newborn", *moved)
+    world.told("rows", *row("1", "h1"))
+    assert (world.updates(), world.holds()) == ({("rows", "1", (("stage", "interview"),))}, set())
 
 
 def test_only_two_looks_without_a_trace_tell_that_it_did_not_happen(making):
