@@ -373,6 +373,8 @@ def _judged(run: Run, kept: Kept, name: str, entries: Sequence[Entry], at: int) 
     who = kept.who(EDITED[name], entry.id)
     if who is None or _was_a_step(run, kept, name, who, last) or _is_wanted(run, kept, name, who, entry, last):
         return
+    if _came_back_unheard(run, kept, name, who, entries, last):
+        return
     yield (
         f"undone: {name} of {who} at {kept.name}: {last.after} by a human at {last.at:.3f} became {entry.after} by us "
         f"at {entry.at:.3f}, and nobody has said so since"
@@ -396,6 +398,29 @@ def _never_seen(run: Run, kept: Kept, name: str, entries: Sequence[Entry], last:
             break
         first = entry
     return run.same(name, kept, first.before, kept, last.after)
+
+
+def _came_back_unheard(run: Run, kept: Kept, name: str, who: Who, entries: Sequence[Entry], last: Entry) -> bool:
+    """Whether people went away and came back before we had told anybody where they went: so nothing has changed."""
+    said: list[Any] = []
+    for entry in reversed(entries[: entries.index(last) + 1]):
+        if entry.id != last.id:
+            continue
+        if _is_ours(entry.by) or entry.action == "create":
+            return False
+        if run.same(name, kept, entry.before, kept, last.after):
+            return not _was_told(run, kept, name, who, said, entry.at, last.at)
+        said.append(entry.before)
+    return False
+
+
+def _was_told(run: Run, kept: Kept, name: str, who: Who, said: Sequence[Any], since: float, until: float) -> bool:
+    """Whether we told another system one of these values in the meantime."""
+    return any(
+        _is_ours(entry.by) and since <= entry.at <= until and _is_about(run, other, name, entry.id, who)
+        and any(run.same(name, kept, value, other, entry.after) for value in said)
+        for other in run.kept.values() if other is not kept for entry in other.entries(name)
+    )  # fmt: skip
 
 
 def _was_a_step(run: Run, kept: Kept, name: str, who: Who, last: Entry) -> bool:

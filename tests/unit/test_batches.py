@@ -108,11 +108,11 @@ def test_a_full_batch_does_not_wait_and_another_follows(bakery):
 
 
 def test_who_leaves_the_stage_before_the_batch_goes_out_is_not_sent(bakery):
-    bakery = bakery(collect_s=3000.0)
+    bakery = bakery(collect_s=1500.0)
     id_ = bakery.apply()
     bakery.begin()
     bakery.hub.edit(Ref(APPLICATION, id_), {"stage": "Out"})
-    bakery.run(6000.0)
+    bakery.run(1500.0)
     assert bakery.sent() == []
     assert bakery.world.intents() == []
 

@@ -100,7 +100,7 @@ def test_a_frozen_field_stays_so_until_a_person_decides(scene):
     assert scene.holds() == [("phone", "ping_pong")]
     assert scene.stands("phone", CANDIDATE) == ("+12025550111", "+12025550122")
     before = scene.written()
-    scene.world.live(3 * WITHIN_S / 24)
+    scene.world.live(WITHIN_S / 48)
     assert (scene.written(), scene.holds()) == (before, [("phone", "ping_pong")])
     scene.resolve("take left")
     assert scene.holds() == []
