@@ -140,6 +140,11 @@ def items_of(work: Work, batch: str) -> Sequence[Any]:
     return work.sql.execute(sa.select(_items).where(_items.c.batch == batch).order_by(_items.c.application)).all()
 
 
+def pending_of(work: Work, batch: str) -> list[Any]:
+    """The items of a batch that go out with it, or went: those that are held, or left out by a person, do not."""
+    return [item for item in items_of(work, batch) if item.state in ("waiting", "sent")]
+
+
 def batch_of(work: Work, id_: str) -> Any:
     """A batch by its id here."""
     return work.sql.execute(sa.select(_batches).where(_batches.c.id == id_)).first()
@@ -190,7 +195,7 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
     if batch is None:
         return None
     pair = work.world.pair(batch.pair)
-    items = list(items_of(work, id_))
+    items = pending_of(work, id_)
     if batch.sent_at is None:
         if overflow := [item.application for item in items[limits.files :]]:
             _move(work, pair, overflow, _new_batch(work, pair, batch.job, 0.0))

@@ -34,7 +34,7 @@ from syncd.connector import (
 from syncd.errors import Gone, Rejected, Stale, SyncdError
 from syncd.facts import FileLimits
 from syncd.files import Proof, as_proven, prove
-from syncd.intents import hold_intent, unsealed
+from syncd.intents import hold_intent, save_intent, unsealed
 from syncd.limits import Priority
 from syncd.model import Kind, Record, Ref
 from syncd.screenings import text_of
@@ -45,6 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FIRST_LOOK_S, LAST_LOOK_S = 15.0, 300.0  # how soon, and how rarely at last, a batch is asked whether it is done
+REFUSED_LOOKS = 8  # refusals to tell what became of a call, and looks before them, until a person is asked
 SOURCE_AWAY_S = 60.0
 
 
@@ -451,7 +452,10 @@ async def _send_batch(
             await engine.do(batches.fail, turn.id, "no_credits", str(error))
             return
         except Stale:
-            await engine.do(batches.unsent, turn.id)
+            if turn.sent_at is None:
+                await engine.do(batches.unsent, turn.id)
+            else:  # it may have arrived the first time: other bytes never go out under the same key
+                await engine.do(batches.fail, turn.id, "files_changed")
             return
         except Rejected as error:
             await engine.do(batches.fail, turn.id, "batch_refused", str(error))
@@ -473,7 +477,7 @@ def _some_refused(work: Work, turn: Turn, names: Mapping[str, str], reasons: Map
 
 def _nothing_to_send(work: Work, id_: str) -> None:
     intent = push.load(work, id_)
-    if intent is not None and intent.due <= work.tx.now and not batches.items_of(work, id_):
+    if intent is not None and intent.due <= work.tx.now and not batches.pending_of(work, id_):
         batches.fail(work, id_, "empty")
 
 
@@ -495,6 +499,20 @@ async def _look_at_batch(engine: Engine, lane: Lane, intent: Any) -> None:
         return
     stands = await connector.batch(remote)
     await _go_on(engine, connector, intent, remote, stands)
+
+
+def look_refused(work: Work, id_: str, error: SyncdError) -> None:
+    """A system would not tell what became of an intent: it is asked again later, then a person is."""
+    intent = push.load(work, id_)
+    if intent is None or intent.state not in IN_FLIGHT:
+        return
+    if intent.looks + 1 < REFUSED_LOOKS:
+        intent.looks, intent.due = intent.looks + 1, work.tx.now + LAST_LOOK_S
+        save_intent(work, intent)
+    elif intent.call == SUBMIT:
+        batches.fail(work, id_, "batch_refused", str(error))
+    else:
+        hold_intent(work, intent, "unknown_outcome", str(error))
 
 
 async def _go_on(engine: Engine, connector: Batches, intent: Any, remote: str, stands: Batch | None) -> None:

@@ -19,7 +19,7 @@ import structlog
 from syncd import calls, pull, push, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
-from syncd.errors import AuthFailed, Parked, Rejected, SyncdError, Unavailable
+from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
 from syncd.facts import Walk
 from syncd.intents import unsealed
 from syncd.limits import Priority
@@ -337,9 +337,16 @@ class Engine:
             found = await self.do(push.lookup_of, id_)
             if found is not None:
                 intent, draft = found
-                await self._guarded(lane, Priority.LOOKUP, None, self._look_up_one(lane, intent, draft))
+                await self._guarded(lane, Priority.LOOKUP, None, self._look_up_or_wait(lane, intent, draft))
                 return True
         return False
+
+    async def _look_up_or_wait(self, lane: Lane, intent: Any, draft: Any) -> None:
+        """A look-up that a system refuses is made again later, and not for ever: else it would be due at once again."""
+        try:
+            await self._look_up_one(lane, intent, draft)
+        except (Rejected, Gone, Stale, Taken) as error:
+            await self.do(calls.look_refused, intent.id, error)
 
     async def _look_up_one(self, lane: Lane, intent: Any, draft: Any) -> None:
         with lane.road.calling(Priority.LOOKUP):

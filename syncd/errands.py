@@ -85,8 +85,10 @@ def _plan_unscheduling(work: Work, pair: Pair, link: LinkRow, end: End, rows: Ma
     known = _done(work, pair, end, UNSCHEDULE, source.id)
     if is_closed and known is None:
         _open(work, link, target, UNSCHEDULE, source, "closed")
-    elif not is_closed and known is not None:
-        _forget(work, pair, end, UNSCHEDULE, source.id)
+    elif not is_closed:
+        _want_no_more(work, link, target, UNSCHEDULE, source)
+        if known is not None:
+            _forget(work, pair, end, UNSCHEDULE, source.id)
 
 
 def _plan_outcome(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, RecordRow]) -> None:
@@ -95,12 +97,17 @@ def _plan_outcome(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, Reco
     stage = stage_of(pair.left, source)
     if stage in TERMINAL and _done(work, pair, End.RIGHT, OUTCOME, source.id) != stage:
         _open(work, link, target, OUTCOME, source, str(stage), {"outcome": stage})
+    elif stage not in TERMINAL:
+        _want_no_more(work, link, target, OUTCOME, source)
 
 
 def _plan_leave(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, RecordRow]) -> None:
     """Leave to phone: for an application that reached the stage after we came, if the phone is the person's own."""
     source, target = rows[End.LEFT], rows[End.RIGHT]
-    if stage_of(pair.left, source) != pair.screen_at or _done(work, pair, End.RIGHT, SCREEN, source.id) is not None:
+    if stage_of(pair.left, source) != pair.screen_at:
+        _want_no_more(work, link, target, SCREEN, source)
+        return
+    if _done(work, pair, End.RIGHT, SCREEN, source.id) is not None:
         return
     person = work.tx.record(target.connection, Kind.CANDIDATE, target.candidate or "")
     if person is not None and person.seen.get("phone") and "phone" not in (person.defaulted or ()):
@@ -250,6 +257,13 @@ def _open(
     save_intent(work, intent, values or {})
     note(work, target.connection, target.kind, target.id, "errand_planned", link=link.id, detail=what)
     work.wanted += 1
+
+
+def _want_no_more(work: Work, link: LinkRow, target: RecordRow, what: str, source: RecordRow) -> None:
+    """What asked for an errand is over before its call went out; one that is held stays a person's to judge."""
+    for intent in list(_same(work, link, target, what, source.id)):
+        if intent.state == "open":
+            drop(work, intent, "wanted_no_more")
 
 
 def _wants(link: LinkRow, what: str, source: RecordRow, version: str) -> dict[str, dict[str, list[str]]]:

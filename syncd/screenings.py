@@ -23,9 +23,10 @@ def sentence_of(
     system: str, values: Mapping[str, Any], url: str | None, made_at: float | None, marker: str
 ) -> dict[str, Any]:
     """A remark's title, text and score. ``values``: our words for a screening's fields; ``made_at`` epoch seconds."""
-    score = values.get("score")
+    told = values.get("score")
+    score = told if isinstance(told, int | float) else None  # a text is no number to be graded
     title = f"Screening by {system.capitalize()}"
-    if isinstance(score, int | float):
+    if score is not None:
         title += f": {score:g} of 100"
     day = datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%d") if made_at is not None else None
     lines = [f"{title} ({day})" if day else title]

@@ -4,6 +4,7 @@ import pytest
 
 from syncd import batches, decide, schema
 from syncd.connector import BatchState
+from syncd.errors import Rejected
 from syncd.model import Kind, Ref
 from tests.unit.papers_world import PDF, SCREENER, WORDS, PaperConnector, ScreenerConnector, with_papers
 from tests.unit.small_world import APPLICATION, BOTH, JOB, TO_LEFT
@@ -305,3 +306,44 @@ def test_no_bytes_of_a_resume_are_in_the_store(bakery):
     bakery.begin()
     rows = [str(row) for table in schema.metadata.sorted_tables for row in bakery.world.select(table)]
     assert not any("curriculum" in row for row in rows)
+
+
+def test_who_a_person_leaves_out_while_the_batch_waits_for_tomorrow_is_never_paid_for(bakery):
+    bakery = bakery(credits_a_day=0)
+    bakery.apply()
+    bakery.begin()
+    (hold,) = bakery.world.select(schema.holds)
+    bakery.world.do(decide.resolve, hold.id, "drop")
+    bakery.engine.world.pairs[0].__dict__["credits_a_day"] = 10.0  # tomorrow there are credits
+    bakery.world.later(86_400.0)
+    bakery.run(1500.0)
+    assert bakery.screener.billed == 0
+    assert bakery.world.reasons() == []
+    assert bakery.world.select(schema.intents) == []
+
+
+def test_a_batch_without_a_bad_file_is_sent_again_under_its_key(bakery):
+    bakery = bakery()
+    bakery.apply(content=b"MZ")
+    good = bakery.apply()
+    faults = iter(["lost_before"])
+    bakery.service.fault = lambda method, what: next(faults, None) if what == "submit" else None
+    bakery.begin()
+    assert bakery.sent() == [[f"{good}.pdf"]]
+    assert bakery.world.reasons() == ["file_refused"]
+
+
+def test_a_service_that_refuses_to_tell_of_a_batch_is_asked_a_few_times_only(bakery):
+    bakery = bakery()
+    bakery.apply()
+    asked = []
+
+    async def batch(_):
+        asked.append(1)
+        assert len(asked) < 20
+        raise Rejected("no")
+
+    bakery.screener.batch = batch
+    bakery.begin()
+    assert bakery.screener.billed == 1
+    assert len(asked) < 10

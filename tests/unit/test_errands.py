@@ -306,6 +306,38 @@ def test_nobody_is_phoned_at_a_default_number(quick):
     assert world.desk.leaves == []
 
 
+def test_nobody_is_phoned_who_left_the_stage_before_the_call_went_out(town):
+    town = town(screen_at="screening")
+    id_ = town.apply()
+    town.begin()
+    town.spoke.fault = lambda method, what: "refused" if what == "screen" else None
+    town.hub.edit(Ref(APPLICATION, id_), {"stage": "Screen"})
+    town.run(900.0)
+    assert [intent.call for intent in town.world.select(schema.intents)] == ["screen"]
+    town.hub.edit(Ref(APPLICATION, id_), {"stage": "Out"})
+    town.run(900.0)
+    town.spoke.fault = lambda method, what: None
+    town.run(900.0)
+    assert town.desk.leaves == []
+    assert [intent.call for intent in town.world.select(schema.intents)] == []
+
+
+def test_a_job_that_was_opened_again_before_the_call_went_out_keeps_its_appointments(town):
+    town = town()
+    town.apply()
+    town.begin()
+    (job,) = town.spoke.of(JOB)
+    town.desk.scheduling.add(job.ref.id)
+    town.spoke.fault = lambda method, what: "refused" if what == "unschedule" else None
+    town.hub.edit(Ref(JOB, town.job), {"status": "closed"})
+    town.run(900.0)
+    town.hub.edit(Ref(JOB, town.job), {"status": "open"})
+    town.run(900.0)
+    town.spoke.fault = lambda method, what: None
+    town.run(900.0)
+    assert town.desk.scheduling == {job.ref.id}
+
+
 def test_an_unknown_outcome_is_looked_up_and_never_repeated(town):
     town = town(screen_at="screening")
     id_ = town.apply()
@@ -403,5 +435,6 @@ def test_a_death_at_any_errands_call_changes_nothing(memory, lane):
         assert [content for *_, content in played.desk.attached][-1] == PDF + b" again", at
         assert len(played.desk.leaves) <= 1, at
         held = {hold.reason for hold in played.world.holds()}
-        assert played.desk.leaves or held == {"unknown_outcome"}, at
+        has_moved_on = "wanted_no_more" in {line.detail for line in played.world.select(schema.journal)}
+        assert played.desk.leaves or held == {"unknown_outcome"} or has_moved_on, at
         assert played.hub.things[Ref(APPLICATION, id_)].fields["stage"] == "Talk", at
