@@ -27,6 +27,7 @@ from syncd.store import upsert
 from syncd.work import SUBMIT, TOMORROW, Work, note
 
 DAY_S = 86_400.0
+AGAIN = "again"  # an item that is in no batch any more, and tells only what was spent on it
 MOST = 100  # files of one batch; the service may allow fewer
 
 _items, _batches = schema.batch_items, schema.batches
@@ -40,7 +41,7 @@ def collect(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     if work.learning or end is not End.LEFT or row.job is None or pair.screen_at is None:
         return True
     stage = stage_of(pair.left, row)
-    if (item := item_of(work, pair, row.id)) is not None:
+    if (item := item_of(work, pair, row.id)) is not None and item.state != AGAIN:
         return _settle_item(work, pair, item, row, stage)
     if stage != pair.screen_at or not _is_wanted(work, pair, row):
         hold_record(work, pair, row, {})
@@ -82,8 +83,10 @@ def _screened_before(work: Work, pair: Pair, row: RecordRow) -> RecordRow | None
 
 def _add(work: Work, pair: Pair, row: RecordRow) -> None:
     batch = _collecting(work, pair, str(row.job)) or _new_batch(work, pair, str(row.job), pair.collect_s)
-    values = {"pair": pair.name, "application": row.id, "batch": batch, "state": "waiting", "credits": 0.0,
-              "name": None, "content": None, "sent_at": None, "reason": None, "detail": ""}  # fmt: skip
+    spent = item_of(work, pair, row.id)
+    values = {"pair": pair.name, "application": row.id, "batch": batch, "state": "waiting", "name": None,
+              "credits": spent.credits if spent else 0.0, "content": None,
+              "sent_at": spent.sent_at if spent else None, "reason": None, "detail": ""}  # fmt: skip
     upsert(work.sql, _items, [values])
     hold_record(work, pair, row, {})
     note(work, row.connection, row.kind, row.id, "to_be_screened", detail=pair.right.name)
@@ -125,7 +128,7 @@ def _leave(work: Work, pair: Pair, item: Any, row: RecordRow) -> None:
     _drop_items(work, pair, [row.id])
     hold_record(work, pair, row, {})
     note(work, row.connection, row.kind, row.id, "not_to_be_screened", detail=pair.right.name)
-    if not items_of(work, item.batch):
+    if not pending_of(work, item.batch):
         _end(work, item.batch, "done")
 
 
@@ -151,15 +154,18 @@ def batch_of(work: Work, id_: str) -> Any:
 
 
 def _drop_items(work: Work, pair: Pair, applications: Iterable[str]) -> None:
+    """Take applications out of their batches; what was spent on one still counts towards its day."""
     where = (_items.c.pair == pair.name, _items.c.application.in_(list(applications)))
-    work.sql.execute(sa.delete(_items).where(*where))
+    work.sql.execute(sa.delete(_items).where(*where, _items.c.sent_at.is_(None)))
+    over = {"state": AGAIN, "name": None, "content": None, "reason": None, "detail": ""}
+    work.sql.execute(sa.update(_items).where(*where).values(over))
 
 
 def again(work: Work, pair: Pair, application: str) -> None:
     """A person says that an application is to be screened anew (or for the first time after all)."""
     item = item_of(work, pair, application)
     _drop_items(work, pair, [application])
-    if item is not None and item.state == "waiting" and not items_of(work, item.batch):
+    if item is not None and item.state == "waiting" and not pending_of(work, item.batch):
         _end(work, item.batch, "done")
 
 
@@ -268,6 +274,10 @@ def split(work: Work, turn: Turn, applications: Sequence[str]) -> None:
 
 def renew(work: Work, turn: Turn) -> None:
     """A batch that was refused whole, without what was refused of it, is another batch: it needs another key."""
+    where = _items.c.batch == turn.id
+    work.sql.execute(
+        sa.update(_items).where(where).values(credits=0.0, sent_at=None)
+    )  # refused whole: none was paid for
     rest = [item.application for item in items_of(work, turn.id) if item.state != "held"]
     if rest:
         split(work, turn, rest)
@@ -299,7 +309,8 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
             "reason": None,
             "detail": "",
         }
-        values |= {"credits": credits_each, "sent_at": work.tx.now} if first else {}
+        if first:
+            values |= {"credits": _spent_today(work, pair, one.application) + credits_each, "sent_at": work.tx.now}
         work.sql.execute(sa.update(_items).where(*where).values(values))
         note(work, pair.left.name, Kind.APPLICATION.value, one.application, "sent", detail=SUBMIT)
         row = work.tx.record(pair.left.name, Kind.APPLICATION, one.application)
@@ -313,6 +324,14 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
     intent.reason = None
     save_intent(work, intent)
     return True
+
+
+def _spent_today(work: Work, pair: Pair, application: str) -> float:
+    """What was spent on an application today already, in a batch that came to nothing."""
+    item = item_of(work, pair, application)
+    return (
+        float(item.credits) if item.sent_at is not None and item.sent_at >= work.tx.now - work.tx.now % DAY_S else 0.0
+    )
 
 
 def _intent(work: Work, id_: str) -> IntentRow | None:

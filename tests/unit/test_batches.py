@@ -4,7 +4,7 @@ import pytest
 
 from syncd import batches, decide, schema
 from syncd.connector import BatchState
-from syncd.errors import Rejected
+from syncd.errors import OutcomeUnknown, Rejected, Stale
 from syncd.model import Kind, Ref
 from tests.unit.papers_world import PDF, SCREENER, WORDS, PaperConnector, ScreenerConnector, with_papers
 from tests.unit.small_world import APPLICATION, BOTH, JOB, TO_LEFT
@@ -347,3 +347,45 @@ def test_a_service_that_refuses_to_tell_of_a_batch_is_asked_a_few_times_only(bak
     bakery.begin()
     assert bakery.screener.billed == 1
     assert len(asked) < 10
+
+
+def test_a_file_that_changes_while_it_is_sent_again_under_its_key_stops_the_repeat(bakery):
+    bakery = bakery()
+    bakery.apply()
+    kept, tries = bakery.screener.submit, []
+
+    async def submit(draft, key):
+        tries.append(key)
+        if len(tries) == 1:
+            raise OutcomeUnknown("no answer")
+        raise Stale("the file was changed while it was being sent")
+
+    bakery.screener.submit = submit
+    bakery.begin()
+    bakery.screener.submit = kept
+    bakery.run(1500.0)
+    assert len(tries) == 2
+    assert bakery.screener.billed == 0
+    assert bakery.world.reasons() == ["files_changed"]
+
+
+def test_who_is_screened_anew_counts_towards_what_a_day_may_cost(bakery):
+    bakery = bakery(credits_a_day=1)
+    bakery.apply()
+    bakery.screener.state = BatchState.FAILED
+    bakery.begin()
+    (hold,) = bakery.world.select(schema.holds)
+    bakery.world.do(decide.resolve, hold.id, "retry")
+    bakery.run(1500.0)
+    assert bakery.screener.billed == 1
+    assert bakery.world.reasons() == ["credits_per_day"]
+
+
+def test_what_was_refused_whole_costs_nothing_of_the_day(bakery):
+    bakery = bakery(credits_a_day=2)
+    bakery.apply(content=PDF + b"scan")
+    good = bakery.apply()
+    bakery.screener.bad = {PDF + b"scan"}
+    bakery.begin()
+    assert bakery.sent() == [[f"{good}.pdf"]]
+    assert bakery.world.reasons() == ["file_refused"]
