@@ -27,7 +27,7 @@ async def play(
     """Serve a system's sandbox on loopback until cancelled; ``say`` is told its address, its token, and each call."""
     if plugin.sandbox is None:
         raise ConfigInvalid(f"{system} brings no sandbox")
-    listener = listening(Server(listen=f"127.0.0.1:{port}"))
+    listener = listening(Server(listen=f"127.0.0.1:{port}"), "--port")
     async with httpx.AsyncClient(timeout=10.0) as client:
         sandbox: Sandbox = plugin.sandbox(clock=clock, rng=rng, client=client)
         if not empty:

@@ -123,13 +123,14 @@ class _WithHeaders:
 # --- serving --------------------------------------------------------------------------------------------------------
 
 
-def listening(server: Server) -> socket.socket:
-    """A socket at ``server.listen``; raises ``ConfigInvalid`` where that cannot be had."""
+def listening(server: Server, named: str = "server.listen") -> socket.socket:
+    """A socket at ``server.listen``; raises ``ConfigInvalid``, with what ``named`` the port, if that cannot be had."""
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     try:
         listener = socket.create_server((server.host, server.port), family=family, backlog=256)
     except OSError as error:
-        raise ConfigInvalid(f"server.listen: cannot listen on {server.listen}: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConfigInvalid(f"{named}: cannot listen on {server.listen}: {why}") from error
     # asyncio sees to this only where a socket names its protocol; without it each answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

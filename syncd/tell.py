@@ -384,6 +384,8 @@ def backfill(console: Console, facts: Facts, now: float) -> None:
             [(*name.split(" "), count) for name, count in facts["links"].items()],
         )
     _reasons(console, facts["held"], "are held")
+    if facts["held"]:
+        _line(console, "`syncd held` shows why, and the commands that answer.")
     _until(console, facts, now)
 
 
@@ -533,7 +535,8 @@ def progress(console: Console, what: str) -> Iterator[Callable[[Facts], None]]:
         def heard(told: Facts) -> None:
             pages, writes = (sum((told.get(name) or {}).values()) for name in ("pages", "writes"))
             left = int(told.get("left") or 0)
-            parts = [what, _several(pages, "page") + " read", _several(writes, "write")]
+            made = _several(writes, "write") + ("" if what == "backfill" else " planned")
+            parts = [what, _several(pages, "page") + " read", *([made] if writes else ())]
             parts += [f"{left} waiting"] if left else []
             shown.update(task, description=" · ".join(parts), completed=writes, total=writes + left if left else None)
 

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import random
+import re
+import socket
 import tomllib
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from syncd.app import load_plugins, systems
 from syncd.clock import SteppedClock, WallClock, run_stepped
 from syncd.errors import ConfigInvalid, SyncdError, Unavailable
 from syncd.sandbox import Sandbox
+from syncd.server import listening
+from syncd.settings import Server
 
 NOW = 1_790_000_000.0
 COMMANDS = (
@@ -324,6 +328,28 @@ def test_progress_is_shown_on_a_terminal_alone():
         with tell.progress(made, "backfill") as heard:
             heard({"pages": {"acme": 2}, "writes": {"x": 3}, "left": 4})
         assert bool(stream.getvalue()) is is_terminal
+
+
+def test_progress_calls_no_write_made_that_is_only_planned():
+    for what, expected in (("backfill", "3 writes ·"), ("planning", "3 writes planned ·")):
+        made, stream = console(is_terminal=True)
+        with tell.progress(made, what) as heard:
+            heard({"writes": {"x": 3}, "left": 4})
+        assert expected in re.sub(r"\x1b\[[0-9;?]*\w", "", stream.getvalue())
+
+
+def test_a_backfill_that_held_something_names_the_command_that_shows_it():
+    for held_facts in ({}, {"ambiguous_job": 2}):
+        made, stream = console()
+        tell.backfill(made, {"writes": {}, "pages": {}, "links": {}, "held": held_facts}, NOW)
+        assert ("`syncd held`" in stream.getvalue()) is bool(held_facts)
+
+
+def test_a_sandbox_whose_port_is_taken_says_which_option_chose_it():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigInvalid) as refused:
+        listening(Server(listen=f"127.0.0.1:{taken.getsockname()[1]}"), "--port")
+    assert str(refused.value).startswith("--port: cannot listen on 127.0.0.1:")
+    assert str(refused.value).endswith(": Address already in use")
 
 
 # --- playing --------------------------------------------------------------------------------------------------------
