@@ -252,7 +252,10 @@ def _answer_screening(work: Work, pair: Pair, row: RecordRow, choice: str) -> st
     if choice == RETRY:
         batches.again(work, pair, row.id)
         settle(work, row.connection, Kind(row.kind), row.id)
-        return f"It goes to {pair.right.name} with the next batch, which costs credits."
+        return (
+            f"It goes to {pair.right.name} with the next batch, which costs credits;"
+            " if what stood in its way still does, it is held again."
+        )
     batches.leave_be(work, pair, row.id)
     settle(work, row.connection, Kind(row.kind), row.id)
     return f"It is not screened by {pair.right.name}."
@@ -451,6 +454,8 @@ def resume(work: Work, name: str | None, *, allow_empty: bool = False, allow_lar
     table = schema.switches.c
     reason = work.sql.execute(sa.select(table.reason).where(table.scope == scope)).scalar()
     if reason is None:
+        if scope == EVERYTHING:
+            return "Nothing was stopped as a whole; `syncd status` tells which pairs and connections are."
         return f"{_spoken(scope)} was not stopped."
     guard = next((word for word in GUARDS if reason.startswith(word)), None)
     if guard is not None and not {"emptied": allow_empty, "large": allow_large}[guard]:

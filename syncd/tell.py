@@ -452,6 +452,8 @@ def _webhooks(each: Facts) -> str:
     if (subscribed := hooks["subscriptions"]) and not subscribed["why_not"]:
         missing = "" if webhooks_are_good({"connections": [subscribed]}) else "; `syncd webhooks list` tells more"
         return f"webhooks: {known}; of their addresses {_stands(subscribed)}{missing}"
+    if hooks["registers"]:
+        return f"webhooks: {known}; syncd registers them, and did not look while the rest is not proven"
     if not hooks["urls"]:
         return f"webhooks: {known}; none can come before server.public_url is set"
     return f"webhooks: {known}; enter at {system}:"

@@ -352,6 +352,20 @@ def test_a_sandbox_whose_port_is_taken_says_which_option_chose_it():
     assert str(refused.value).endswith(": Address already in use")
 
 
+def test_webhooks_that_syncd_registers_are_not_told_to_lack_an_address_while_the_token_is_refused():
+    hooks = {
+        "signed_with": "token",
+        "heard": True,
+        "judged": True,
+        "registers": True,
+        "subscriptions": None,
+        "urls": [],
+    }
+    told = tell._webhooks({"name": "acme", "system": "workable", "webhooks": hooks})
+    assert "did not look" in told
+    assert "public_url" not in told
+
+
 # --- playing --------------------------------------------------------------------------------------------------------
 
 
