@@ -61,6 +61,9 @@ def _settle_item(work: Work, pair: Pair, item: Any, row: RecordRow, stage: str |
     if item.state == "waiting" and stage != pair.screen_at:
         _leave(work, pair, item, row)
         return True
+    if item.state == "held" and (known := _screened_before(work, pair, row)) is not None:
+        join(work, pair, row, known, "source_id")  # it was screened after all
+        return False
     hold_record(work, pair, row, {"": (item.reason, item.detail)} if item.reason else {})
     return bool(item.state == "done")
 
@@ -274,14 +277,22 @@ def split(work: Work, turn: Turn, applications: Sequence[str]) -> None:
 
 def renew(work: Work, turn: Turn) -> None:
     """A batch that was refused whole, without what was refused of it, is another batch: it needs another key."""
-    where = _items.c.batch == turn.id
-    work.sql.execute(
-        sa.update(_items).where(where).values(credits=0.0, sent_at=None)
-    )  # refused whole: none was paid for
+    _unpaid(work, turn.id)
     rest = [item.application for item in items_of(work, turn.id) if item.state != "held"]
     if rest:
         split(work, turn, rest)
     _end(work, turn.id, "failed")
+
+
+def _unpaid(work: Work, id_: str) -> None:
+    """A batch that was refused whole cost nothing."""
+    work.sql.execute(sa.update(_items).where(_items.c.batch == id_).values(credits=0.0, sent_at=None))
+
+
+def refused_whole(work: Work, id_: str, reason: str, detail: str) -> None:
+    """The service took none of a batch: its applications are held, and nothing was spent."""
+    _unpaid(work, id_)
+    fail(work, id_, reason, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,18 +383,24 @@ def turn_as_sent(work: Work, id_: str) -> Turn | None:
 
 def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> None:
     """Link an application with what was born of its résumé; the first status there is a base, not a change."""
-    ends = ((End.LEFT, row.id), (End.RIGHT, there.id))
-    if any(work.tx.link_at(pair.name, Kind.APPLICATION, end, id_) is not None for end, id_ in ends):
+    is_linked = work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id) is not None
+    if is_linked:
+        _done(work, pair, row)  # by a person's hand
+    if is_linked or work.tx.link_at(pair.name, Kind.APPLICATION, End.RIGHT, there.id) is not None:
         return
     link = work.tx.new_link(pair.name, Kind.APPLICATION, how, row.id, there.id)
     link.left_base = {"stage": row.seen["stage"]} if "stage" in row.seen else {}
     link.right_base = {"stage": there.seen["stage"]} if "stage" in there.seen else {}
     work.tx.put_link(link)
+    _done(work, pair, row)
+    note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail=how)
+    merge_link(work, pair, link)
+
+
+def _done(work: Work, pair: Pair, row: RecordRow) -> None:
     where = (_items.c.pair == pair.name, _items.c.application == row.id)
     work.sql.execute(sa.update(_items).where(*where).values(state="done", reason=None, detail=""))
     hold_record(work, pair, row, {})
-    note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail=how)
-    merge_link(work, pair, link)
 
 
 def finish(work: Work, id_: str) -> None:

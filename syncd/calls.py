@@ -47,6 +47,7 @@ T = TypeVar("T")
 FIRST_LOOK_S, LAST_LOOK_S = 15.0, 300.0  # how soon, and how rarely at last, a batch is asked whether it is done
 REFUSED_LOOKS = 8  # refusals to tell what became of a call, and looks before them, until a person is asked
 SOURCE_AWAY_S = 60.0
+LATE_S = 2 * 86_400.0  # a batch that is not done by then is a person's to ask about
 
 
 class Road(Protocol):
@@ -304,7 +305,7 @@ def _begin(
     if intent.call == RULE:
         stage = lane_stage(work, intent.connection, record)
         if stage != values["from"]:
-            errands.drop(work, intent, "moved_meanwhile")
+            errands.done(work, intent, detail="moved_meanwhile")
             return None
     if intent.call == OUTCOME:
         batch = batches.batch_at(work, work.world.connections[intent.connection], record.ref.id)
@@ -424,6 +425,8 @@ async def _job(engine: Engine, turn: Turn) -> tuple[str, str]:
     try:
         with lane.road.calling(Priority.READ):
             records = await lane.connector.get(Ref(Kind.JOB, turn.job))
+    except Rejected:
+        return "", ""  # it cannot be read, now or later: too little is known of the job
     except SyncdError as error:
         raise SourceFailed from error
     told = lane.connection.vocabulary.read(records[0]) if records else {}
@@ -449,7 +452,7 @@ async def _send_batch(
             await engine.do(_some_refused, turn, names, error.reasons, str(error))
             return
         except CreditsSpent as error:
-            await engine.do(batches.fail, turn.id, "no_credits", str(error))
+            await engine.do(batches.refused_whole, turn.id, "no_credits", str(error))
             return
         except Stale:
             if turn.sent_at is None:
@@ -458,7 +461,7 @@ async def _send_batch(
                 await engine.do(batches.fail, turn.id, "files_changed")
             return
         except Rejected as error:
-            await engine.do(batches.fail, turn.id, "batch_refused", str(error))
+            await engine.do(batches.refused_whole, turn.id, "batch_refused", str(error))
             return
     wait_s = FIRST_LOOK_S if made.state is BatchState.PROCESSING else 0.0
     await engine.do(batches.accepted, turn.id, made, wait_s)
@@ -469,7 +472,7 @@ def _some_refused(work: Work, turn: Turn, names: Mapping[str, str], reasons: Map
     """The service refused the batch for some files: those are held, and the others go out without them."""
     bad = {application: ("file_refused", reasons[name]) for application, name in names.items() if name in reasons}
     if not bad:
-        batches.fail(work, turn.id, "batch_refused", said)
+        batches.refused_whole(work, turn.id, "batch_refused", said)
         return
     if batches.refuse(work, turn, bad):
         batches.renew(work, turn)
@@ -498,7 +501,7 @@ async def _look_at_batch(engine: Engine, lane: Lane, intent: Any) -> None:
         await engine.do(batches.accepted, intent.id, found[0], 0.0)
         return
     stands = await connector.batch(remote)
-    await _go_on(engine, connector, intent, remote, stands)
+    await _go_on(engine, connector, intent, remote, stands, turn.sent_at or engine.clock.now())
 
 
 def look_refused(work: Work, id_: str, error: SyncdError) -> None:
@@ -515,9 +518,13 @@ def look_refused(work: Work, id_: str, error: SyncdError) -> None:
         hold_intent(work, intent, "unknown_outcome", str(error))
 
 
-async def _go_on(engine: Engine, connector: Batches, intent: Any, remote: str, stands: Batch | None) -> None:
+async def _go_on(
+    engine: Engine, connector: Batches, intent: Any, remote: str, stands: Batch | None, sent_at: float
+) -> None:
     if stands is None:
         await engine.do(batches.fail, intent.id, "batch_gone")
+    elif stands.state is BatchState.PROCESSING and engine.clock.now() > sent_at + LATE_S:
+        await engine.do(batches.fail, intent.id, "batch_late")
     elif stands.state is BatchState.PROCESSING:
         wait_s = min(LAST_LOOK_S, FIRST_LOOK_S * 2 ** min(intent.looks, 10))
         await engine.do(batches.accepted, intent.id, stands, wait_s)

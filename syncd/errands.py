@@ -111,7 +111,7 @@ def _plan_leave(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, Record
         return
     person = work.tx.record(target.connection, Kind.CANDIDATE, target.candidate or "")
     if person is not None and person.seen.get("phone") and "phone" not in (person.defaulted or ()):
-        _open(work, link, target, SCREEN, source, str(pair.screen_at))
+        _open(work, link, target, SCREEN, source, "once")
 
 
 def was_there_before(work: Work, pair: Pair, row: RecordRow) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from syncd.errors import Rejected, Stale
+from syncd.errors import Rejected, Stale, SyncdError
 from syncd.facts import FileLimits
 from syncd.papers import File
 
@@ -75,11 +75,14 @@ def as_proven(file: File, proof: Proof) -> Callable[[], AsyncIterator[bytes]]:
 
     async def read() -> AsyncIterator[bytes]:
         digest, waiting = hashlib.sha256(), b""
-        async for piece in file.read():
-            digest.update(piece)
-            if waiting:
-                yield waiting
-            waiting = piece
+        try:
+            async for piece in file.read():
+                digest.update(piece)
+                if waiting:
+                    yield waiting
+                waiting = piece
+        except SyncdError as error:  # the source's trouble, which is none of the target's
+            raise Stale("the file could not be read to its end while it was being sent") from error
         if digest.hexdigest() != proof.digest:
             raise Stale("the file was changed while it was being sent")
         yield waiting

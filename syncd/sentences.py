@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 SCREENED = frozenset({
     "file_refused", "no_file", "no_result", "credits_per_day", "no_credits", "job_unclear", "batch_refused",
-    "batch_failed", "batch_cancelled", "batch_gone", "key_expired", "files_changed",
+    "batch_failed", "batch_cancelled", "batch_late", "batch_gone", "key_expired", "files_changed",
 })  # fmt: skip
 TAKE_LEFT, TAKE_RIGHT, RETRY, DROP, LINK, NEW = "take left", "take right", "retry", "drop", "link", "new"
 
@@ -73,6 +73,7 @@ _REASONS: Mapping[str, str] = {
     "batch_refused": "{there} refused the batch: {detail}.",
     "batch_failed": "{there} could not screen the batch{because}.",
     "batch_cancelled": "The batch was cancelled at {there}.",
+    "batch_late": "{there} is not done with the batch after two days. Ask there; results that still come are taken in.",
     "batch_gone": "The batch is no longer there at {there}.",
     "key_expired": "Nobody knows whether {there} took the batch, and sending it again could cost twice. "
     "Look there first.",

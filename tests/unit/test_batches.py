@@ -389,3 +389,20 @@ def test_what_was_refused_whole_costs_nothing_of_the_day(bakery):
     bakery.begin()
     assert bakery.sent() == [[f"{good}.pdf"]]
     assert bakery.world.reasons() == ["file_refused"]
+
+
+def test_a_batch_that_is_never_done_is_asked_about_after_two_days(bakery):
+    bakery = bakery()
+    id_ = bakery.apply()
+    bakery.screener.state = BatchState.PROCESSING
+    bakery.begin()
+    bakery.world.later(2 * 86_400.0)
+    bakery.run()
+    assert bakery.world.reasons() == ["batch_late"]
+    assert bakery.world.intents() == []
+    (made,) = bakery.screener.batches.values()
+    bakery.screener._born(made, f"{id_}.pdf")  # it is done at last, and its list tells so
+    bakery.world.later(3600.0)
+    bakery.run()
+    assert bakery.world.reasons() == []
+    assert len(bakery.world.links(APPLICATION)) == 1
