@@ -6,6 +6,7 @@ Everything in it is made up and simulated; nothing leaves this machine but the w
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 from starlette.types import Receive, Scope, Send
@@ -18,6 +19,7 @@ from syncd.server import address_of, listening, serving
 from syncd.settings import Server
 
 JOBS, PEOPLE = 5, 40
+_RESUME = b"%%PDF-1.4\nApplicant %d\nTen years in this trade, and in three towns. Reliable and curious.\n%%%%EOF\n"
 Say = Callable[[str], None]
 
 
@@ -37,10 +39,14 @@ async def play(
             await asyncio.Event().wait()
 
 
-def _fill(sandbox: Sandbox) -> None:
+def _fill(sandbox: Any) -> None:
     fill = getattr(sandbox, "fill", None)
     if fill is not None:
         fill(jobs=JOBS, people=PEOPLE)
+    give = getattr(sandbox, "put_resume", None)
+    if give is not None:
+        for number, application in enumerate(sandbox.snapshot()["application"]):
+            give(application, _RESUME % number)
 
 
 def _introduce(system: str, sandbox: Sandbox, address: str, say: Say) -> None:

@@ -65,7 +65,7 @@ _REASONS: Mapping[str, str] = {
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
     "Make them alike at {here}, or leave them.",
     "file_refused": "The résumé was refused: {detail}. Put another one in its place, then try again.",
-    "no_file": "There is no résumé at {here} (any more), and without one nobody is screened.",
+    "no_file": "There is no résumé at {here}, and without one nobody is screened.",
     "no_result": "{there} told no result for this résumé: it could not be read there, or is too short.",
     "credits_per_day": "Screening it would cost more than max_credits_per_day ({detail}); it goes out tomorrow (UTC).",
     "no_credits": "The account at {there} has no credits left, or the token may spend no more: {detail}.",

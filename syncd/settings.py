@@ -389,8 +389,8 @@ class Only(Section):
 class Advance(Section):
     """A move that a screening's result causes."""
 
-    score_min: float
-    """The least score for it."""
+    score_min: Annotated[float, Field(ge=0, le=100)]
+    """The least score for it, of 100."""
     move_to: str
     """The stage to move to, in our words."""
 
