@@ -28,6 +28,7 @@ def plan_writes(
     calls: dict[str, dict[str, str]] = {}
     for name, told in wants.items():
         calls.setdefault(connection.terms[kind].calls[name], {})[name] = told
+    calls = {call: fields_ | _companions(connection, kind, source, call) for call, fields_ in calls.items()}
     for ref in rows_to_write(work, connection, target):
         member = work.tx.member(connection.name, ref) if connection.is_rows(kind) else None
         kept = set()
@@ -37,6 +38,15 @@ def plan_writes(
                 kept.add(call)
                 _want(work, pair, link, end, source, ref, call, fresh)
         _drop_others(work, connection.name, kind, ref, link, kept)
+
+
+def _companions(connection: Connection, kind: Kind, source: RecordRow, call: str) -> dict[str, str]:
+    """What a call takes along, and never tells back: by itself it is nothing to be written."""
+    terms = connection.terms[kind]
+    known = {
+        name: source.seen.get(name) for name in sorted(terms.untold - terms.tells) if terms.calls.get(name) == call
+    }
+    return {name: told for name, told in known.items() if told}
 
 
 def rows_to_write(work: Work, connection: Connection, target: RecordRow) -> list[str]:

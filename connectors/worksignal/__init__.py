@@ -82,7 +82,8 @@ FACTS = Facts(
         ),
         Kind.APPLICATION: KindFacts(
             lists=frozenset({"stage", "resume"}),
-            writes={"stage": "move"},
+            writes={"stage": "move", "start_date": "move"},
+            untold=frozenset({"start_date"}),
             creates=frozenset(),
             demands=frozenset({"person.name", "person.email"}),
             bears_person=True,
@@ -299,7 +300,7 @@ def _place_of(ref: Ref) -> tuple[str, str]:
 def _write_of(record: Record, fields: Fields, options: Mapping[str, str]) -> Write:
     """The one request that makes a change of one call."""
     if record.ref.kind is Kind.APPLICATION:
-        return _move(record, str(fields["stage"]), options)
+        return _move(record, fields, options)
     if record.ref.kind is Kind.CANDIDATE:
         return "PATCH", "", dict(fields)
     if "status" in fields:
@@ -307,7 +308,10 @@ def _write_of(record: Record, fields: Fields, options: Mapping[str, str]) -> Wri
     return "PATCH", "", wire.role_body(fields)
 
 
-def _move(record: Record, stage: str, options: Mapping[str, str]) -> Write:
+def _move(record: Record, fields: Fields, options: Mapping[str, str]) -> Write:
+    if "stage" not in fields:
+        raise Rejected("WorkSignal takes a start date only when somebody is hired")
+    stage = str(fields["stage"])
     if SEVERAL_ACTIVE in record.traits:
         raise Rejected("two active applications: WorkSignal's moves name no application, and could move the other one")
     if ENDED in record.traits:
@@ -316,7 +320,10 @@ def _move(record: Record, stage: str, options: Mapping[str, str]) -> Write:
         raise Rejected("WorkSignal has no call by which an application is withdrawn")
     if stage == "rejected":
         return "POST", "/reject", {"reason": options.get("reject_reason") or _REASON}
-    return ("POST", "/hire", {}) if stage == "hired" else ("POST", "/advance", {"stage": stage})
+    if stage == "hired":
+        begins = fields.get("start_date")
+        return "POST", "/hire", {"start_date": str(begins)[:10]} if begins else {}
+    return "POST", "/advance", {"stage": stage}
 
 
 def _turn(present: str, status: str, options: Mapping[str, str]) -> Write:

@@ -526,7 +526,12 @@ class WorkSignalSandbox(Sandbox):
         return self._moved(request, body, "rejected", str(body["reason"]))
 
     async def _hire(self, request: Request) -> Response:
-        return self._moved(request, await _body(request), "hired")
+        body = await _body(request)
+        answer = self._moved(request, body, "hired")
+        if body.get("start_date"):
+            person = str(request.path_params["id"])
+            self.note("api", "begin", "candidate", person, {}, {"start_date": body["start_date"]})
+        return answer
 
     def _moved(self, request: Request, body: Json, stage: str, reason: str | None = None) -> Response:
         """Move the newest active application, or the one that the body names (which is not documented)."""

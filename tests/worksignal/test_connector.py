@@ -344,6 +344,23 @@ def test_a_move_goes_out_by_its_own_call_with_the_documented_keys_only(stage, pa
     assert orjson.loads(requests[1].content) == body
 
 
+def test_who_is_hired_begins_on_a_day():
+    connector, requests = answering(
+        {"candidate": {"id": 55, "applications": [{"id": 901, "role_id": 42, "stage": "offer", "status": "active"}]}}
+    )
+    begins = {"stage": "hired", "start_date": "2026-06-01T00:00:00Z"}
+    play(new_sandbox(), lambda *_: write(connector, Ref(Kind.APPLICATION, "55:901"), **begins))
+    assert orjson.loads(requests[1].content) == {"start_date": "2026-06-01"}
+
+
+def test_a_day_alone_is_nothing_to_be_written():
+    connector, _ = answering(
+        {"candidate": {"id": 55, "applications": [{"id": 901, "role_id": 42, "stage": "offer", "status": "active"}]}}
+    )
+    with pytest.raises(Rejected):
+        play(new_sandbox(), lambda *_: write(connector, Ref(Kind.APPLICATION, "55:901"), start_date="2026-06-01"))
+
+
 def test_the_operator_words_the_reason_of_a_rejection():
     bodies = []
 
