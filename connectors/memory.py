@@ -147,6 +147,7 @@ class MemorySystem:
         self.things: dict[Ref, Thing] = {}
         self.log: list[Entry] = []
         self.arrivals: list[tuple[float, str, str]] = []
+        self.begun: list[tuple[float, Ref, Fields]] = []  # updates that somebody set out to make, arrived or not
         self.fault: Callable[[str, str], str | None] = lambda method, what: None
         self.crash: Callable[[str], None] = lambda moment: None
         self._number = 0
@@ -327,6 +328,7 @@ class MemoryConnector:
 
     async def update(self, record: Record, fields: Fields) -> Record | None:
         """Change a record; a move tells nothing back where rows are kept."""
+        self.system.begun.append((self.system.clock.now(), record.ref, dict(fields)))
         return await self._call("PATCH", record.ref.kind.value, lambda: self._update(record, fields))
 
     def _update(self, record: Record, fields: Fields) -> Record | None:

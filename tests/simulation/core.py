@@ -582,7 +582,7 @@ def _judge_write(simulation: Simulation, name: str, system: MemorySystem, index:
             continue  # what stood there was ours already
         if _in_window(system, last.no, index) or _never_seen(system, last, field_) or _before_sight(system, last):
             continue
-        if _brought_into_step(simulation, system, last, field_):
+        if _brought_into_step(simulation, system, last, field_) or _was_out(system, last, field_):
             continue
         if not _is_wanted(simulation, system, entry, field_, value, last.at):
             told = f"{last.after[field_]} (by a human) became {value} by us, no later edit says so"
@@ -621,6 +621,19 @@ def _before_sight(system: MemorySystem, last: Any) -> bool:
     """Whether a row of a person was edited before we ever read it: at first sight the latest row speaks for all."""
     return system.facts.rows and not any(
         entry.ref == last.ref and entry.by == "api" and entry.action != "lost" for entry in system.log[: last.no]
+    )
+
+
+def _was_out(system: MemorySystem, last: Any, name: str) -> bool:
+    """Whether a write of ours of the very same value was out, its answer unknown: nobody can tell the two apart."""
+    earlier = _last_human(system, last.ref, name, last.no)
+    since = earlier.at if earlier is not None else 0.0
+    return any(
+        since <= at <= last.at
+        and ref == last.ref
+        and canonical(name, fields.get(name)) == canonical(name, last.after[name])
+        for at, ref, fields in system.begun
+        if name in fields
     )
 
 
