@@ -32,7 +32,8 @@ test: lint
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py \
+	  tests/unit/test_errands.py
 
 simulate: .venv/.installed-dev
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation

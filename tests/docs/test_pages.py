@@ -1,6 +1,6 @@
 """README and documentation are true: commands, links, words of the log, names of tests.
 
-The commands are parsed here; tests/docs/test_commands.py runs them.
+The commands are parsed here; tests/system/test_docs_commands.py runs them.
 """
 
 import ast

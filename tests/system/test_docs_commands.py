@@ -16,7 +16,7 @@ from tests.integration.company import Company
 ELSEWHERE = {
     "serve": "tests/system/test_serve.py",
     "sandbox": "tests/system/test_connector_guide.py",
-    "demo": "tests/integration/test_demo.py",
+    "demo": "tests/system/test_demo.py",
 }
 OWN = {page.name for page in PAGES} - {"connector.md"}  # that page's are typed with its own systems
 
