@@ -28,7 +28,7 @@ docs: .venv/.installed-dev
 
 # Any user may run this: no root, no service, no system package.
 test: lint
-	SEEDS=$(SEEDS) CRASHES_EACH=3 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
+	SEEDS=$(SEEDS) CRASHES_EACH=9 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose

@@ -10,7 +10,7 @@ from syncd.reconcile import End
 from tests.unit.papers_world import PDF, WORDS, PaperConnector, with_papers
 from tests.unit.small_world import APPLICATION, BOTH, JOB, TO_LEFT, TO_RIGHT, worlds_on
 
-EACH = int(os.environ.get("CRASHES_EACH", "1")) * 2 - 1  # `make test` has time for each fifth
+EACH = int(os.environ.get("CRASHES_EACH", "1")) * 2 - 1  # `make test` has time for a few
 FLOWS = {JOB: TO_RIGHT, Kind.CANDIDATE: BOTH, APPLICATION: BOTH, Kind.SCREENING: TO_LEFT}
 FOUND = {
     "result": "done",
