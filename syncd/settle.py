@@ -31,9 +31,11 @@ def settle(work: Work, connection: str, kind: Kind, id_: str) -> bool:
     row = work.tx.record(connection, kind, id_)
     if row is None:
         return True
-    quiet = kind is not Kind.APPLICATION or bring_together(work, work.world.connections[connection], row)
+    quiet = True
     for pair in work.world.pairs_of(connection, kind):
         quiet = _settle_in(work, pair, row) and quiet
+    if kind is Kind.APPLICATION:  # after its link: a list may show what we made before its answer is looked up
+        quiet = bring_together(work, work.world.connections[connection], row) and quiet
     settled = work.world.stamp if quiet and not work.learning else None
     if row.settled != settled:
         if settled is None:
