@@ -142,7 +142,7 @@ class Engine:
             return result
 
         result = await self.store.run(within)
-        for name in woken:
+        for name in sorted(woken):  # a set of names has another order in each process
             self.wake(name)
         return result
 
@@ -814,7 +814,7 @@ def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]
         opens=tuple(row.a for row in told["intent"] if row.b == "open"),
         mark=marked[0] if marked and not marked[1] else None,
         detail=marked[0] if marked and marked[1] else None,
-        cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
+        cursors={row["walk"]: row for row in connection.execute(_WALKS, {"name": name}).mappings()},
         backlog=max((row.n for row in told["backlog"] if row.a in feeds), default=0),
         next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
     )

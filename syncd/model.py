@@ -19,6 +19,8 @@ class Kind(StrEnum):
     APPLICATION = "application"
     SCREENING = "screening"
 
+    __hash__ = str.__hash__  # not Enum's, which is written in Python: kinds are part of most keys
+
 
 Value = str | int | float | bool | None
 Fields = Mapping[str, Value]

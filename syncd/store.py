@@ -24,6 +24,7 @@ from syncd.rows import LinkRow, MemberRow, RecordRow, as_row, columns_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+STATEMENTS = 1000  # kept ready by SQLite: a list of each length is a statement of its own
 
 
 def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
@@ -43,7 +44,7 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
         url,
         module=sqlite_module,
         poolclass=StaticPool,
-        connect_args={"check_same_thread": False, "timeout": 30.0},
+        connect_args={"check_same_thread": False, "timeout": 30.0, "cached_statements": STATEMENTS},
         **options,
     )
     _make_strict(engine, read_only=read_only)

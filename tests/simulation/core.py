@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem
 from syncd import schema
 from syncd.clock import SteppedClock, run_stepped
-from syncd.cycle import Engine, Lane, left_to_do
+from syncd.cycle import Engine, Lane, left_to_do, unswept
 from syncd.limits import Priority
 from syncd.mapping import build, canonical
 from syncd.model import Kind, Ref
@@ -30,7 +30,8 @@ from syncd.store import Store, open_engine
 START = 1_800_000_000.0
 POLL_S = 90.0
 SWEEP_S = 120.0
-DAY_S = 360.0  # how long people work
+DAYS = (2.0, 2.0, 6.0)  # minutes that people work; a seed draws one
+LOOK_S = 30.0  # between two looks whether all has come to rest
 
 
 class Crash(BaseException):
@@ -93,7 +94,7 @@ class Options:
     crash_share: float = 0.0
     faults: tuple[str, ...] | None = None
     people: bool = True
-    minutes: float = DAY_S / 60
+    minutes: float | None = None  # None: drawn
     poll_s: float = POLL_S
     small: bool = False  # one job, two people, three scripted acts: for running it once per crash point
 
@@ -106,6 +107,7 @@ class Simulation:
         self.rng = random.Random(seed)  # the world and what people do
         self.chance = random.Random(f"chance {seed}")  # crashes, and what the engine draws
         self.options = options or Options()
+        self.day_s = 60 * (self.rng.choice(DAYS) if self.options.minutes is None else self.options.minutes)
         self.clock = SteppedClock(START, frozen=True)
         # Where no version tells whether a lost write took effect, a person is asked: the small day's systems have one.
         versions = self.rng.random() < 0.8 or self.options.small
@@ -306,7 +308,7 @@ class Simulation:
         await self._first_look()
         self.crashing = True
         people = asyncio.ensure_future(self._people())
-        await self._serve_until(self.clock.now() + self.options.minutes * 60)
+        await self._serve_until(self.clock.now() + self.day_s)
         while not people.done():  # they wait for what a crash has delayed
             await self._serve_until(self.clock.now() + 10.0)
         await people
@@ -319,14 +321,16 @@ class Simulation:
             await self._judge_quiet()
 
     async def _heal(self) -> None:
-        """Time in which nobody does anything: a sweep and some polls; the small world ends when nothing waits."""
-        if not self.options.small:
-            await self._serve_until(self.clock.now() + SWEEP_S + 2 * POLL_S + 30.0)
-            return
-        for _ in range(5):
-            await self._serve_until(self.clock.now() + 1.5 * self.options.poll_s)
-            if not await self.store.run(left_to_do):
+        """Time in which nobody does anything: until each list was walked whole once more and nothing waits."""
+        healed = self.clock.now()
+        while self.clock.now() < healed + 3 * SWEEP_S + 2 * POLL_S:
+            await self._serve_until(self.clock.now() + LOOK_S)
+            if not await self.store.run(self._is_busy, healed):
                 return
+
+    def _is_busy(self, connection: sa.Connection, healed: float) -> bool:
+        walks = [(name, walk.name) for name in self.world.connections for walk in self.world.walks_of(name)]
+        return bool(left_to_do(connection) or unswept(connection, walks, healed))
 
     async def _script(self) -> None:
         """The small world's acts: a move at the hub, a correction at a spoke, a newcomer at the other."""
@@ -345,7 +349,7 @@ class Simulation:
         if self.options.small:
             await self._script()
             return
-        end = self.clock.now() + self.options.minutes * 60
+        end = self.clock.now() + self.day_s
         while self.options.people and self.clock.now() < end:
             await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 60.0]))
             self.act()
