@@ -44,9 +44,9 @@ def plan_errands(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, Recor
 
 
 def _plan_for_application(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, RecordRow]) -> None:
-    for end in pair.resumes:
+    for end in sorted(pair.resumes):
         _plan_file(work, pair, link, end, rows)
-    for end in pair.flows.get(Kind.SCREENING, ()):
+    for end in sorted(pair.flows.get(Kind.SCREENING, ())):
         for screening in screenings_of(work, rows[end.other]):
             plan_screening(work, pair, link, end, screening, rows[end])
     if pair.batches and pair.flows_to(Kind.APPLICATION, End.RIGHT):

@@ -190,7 +190,7 @@ def _rivals(
         target = work.tx.record(other.at(at).name, Kind(link.kind), getattr(rival, at) or "")
         if source is None or target is None or source.gone or target.gone:
             continue
-        for name in wants.keys() & other.fields[Kind(link.kind)]:
+        for name in sorted(wants.keys() & other.fields[Kind(link.kind)]):
             theirs = side(work, other, at.other, source, rival, name)
             ends = (theirs, side(work, other, at, target, rival, name))
             left, right = ends if at is End.RIGHT else ends[::-1]

@@ -255,7 +255,7 @@ def lost_row(work: Work, connection: Connection, row: str) -> RecordRow | None:
     alive = [other for other in work.tx.members_of(connection.name, person.id) if not other.gone]
     person.gone = not alive
     speakers = {name: who for name, who in (person.speakers or {}).items() if who != row}
-    for name in set(person.speakers or {}) - set(speakers):
+    for name in sorted(set(person.speakers or {}) - set(speakers)):
         same = [other.row for other in alive if other.seen.get(name) == person.seen.get(name)]
         speakers |= {name: same[0]} if same else {}
     person.speakers = speakers
