@@ -65,7 +65,11 @@ def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
         driven: Any = connection.connection.driver_connection  # straight: each transaction begins with it
-        driven.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        try:
+            driven.execute(statement)
+        except engine.dialect.loaded_dbapi.Error as error:  # SQLAlchemy leaves what a listener raises as it is
+            raise sa.exc.OperationalError(statement, None, error) from error
 
 
 class Store:

@@ -413,6 +413,19 @@ def test_a_reader_does_not_wait_for_a_writer(store, store_url, clock):
     reader.close()
 
 
+def test_a_database_that_is_locked_by_somebody_else_is_an_error_of_the_database(sqlite_url, clock):
+    store = open_store(config_of(sqlite_url), clock, sealer_of(), threaded=False)
+    other = open_engine(sqlite_url)
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    with other.begin(), pytest.raises(sa.exc.OperationalError, match="database is locked"):
+        store.run_now(remember, "number", "1")
+    store.run_now(remember, "number", "2")
+    assert store.run_now(recalled, "number") == "2"
+    store.close()
+    other.dispose()
+
+
 # --- who owns it ----------------------------------------------------------------------------------------------------
 
 
