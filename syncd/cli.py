@@ -22,8 +22,8 @@ import typer
 import typer.core
 from rich.console import Console
 
+from syncd import audit_text, decide, figures, handover, logs, look, pushgateway, tell, textfile
 from syncd import config as configs
-from syncd import decide, figures, handover, logs, look, pushgateway, tell, textfile
 from syncd.app import (
     VERSION,
     App,
@@ -689,6 +689,29 @@ def explain(ctx: typer.Context, id: Id, *, as_json: Json = False) -> None:  # no
     facts, now = _ask(ctx.obj, look.explain, id), ctx.obj.clock.now()
     good = bool(facts["records"])
     _answer(ctx.obj, facts, lambda console: tell.explain(console, facts, now), as_json=as_json, good=good)
+
+
+@app.command(short_help="Read both ends anew and compare; mend what is wrong.")
+def audit(
+    ctx: typer.Context,
+    *,
+    pair: Pairs = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Put the store in order and let be read again what is unlike; see below."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read both ends anew, compare all that is linked, and examine the store. Writes to no system.
+
+    It finds what is unlike and no hold names, edits where a pair does not listen (drift), links whose records are gone,
+    what should be linked and is not, and rows that no run leaves behind. --repair marks what is unlike to be read again
+    and forgets what drifted fields had agreed on, so that the pair's rule decides; the daemon, or the next backfill,
+    then brings it in step.
+    """
+    facts = _do(ctx.obj, "audit", {"pairs": pair or [], "repair": repair}, "auditing")
+    good = audit_text.is_good(facts)
+    _answer(ctx.obj, facts, lambda console: audit_text.audit(console, facts), as_json=as_json, good=good)
 
 
 # --- playing --------------------------------------------------------------------------------------------------------

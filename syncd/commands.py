@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from syncd import backfill, decide, schema, subscriptions
 from syncd.app import App
+from syncd.audit import audit
 from syncd.check import check
 from syncd.errors import SyncdError
 from syncd.store import Store
@@ -121,6 +122,11 @@ def _resolved(work: Work, id_: int, choice: str, other: str | None) -> tuple[int
     return int(work.sql.execute(sa.select(sa.func.count()).select_from(schema.holds)).scalar_one()), told
 
 
+async def _audit(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    pairs = [decide.pair_of(app.world, name).name for name in _names(arguments, "pairs")]
+    return await audit(app, pairs, repair=bool(arguments.get("repair")), progress=progress)
+
+
 async def _walk(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
     names = (str(arguments["connection"]), str(arguments["walk"]))
     return {"told": await app.engine.do(decide.walk_now, *names, sweep=bool(arguments.get("sweep")))}
@@ -148,6 +154,7 @@ _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]
     "pause": _pause,
     "resume": _resume,
     "resolve": _resolve,
+    "audit": _audit,
     "walk": _walk,
     "links add": _add_link,
     "links cut": _cut_link,

@@ -42,6 +42,11 @@ class RecordRow:
     department: str | None = None
     url: str | None = None
 
+    def __post_init__(self) -> None:
+        """What somebody's hand has emptied in the database is nothing told."""
+        if not isinstance(self.seen, dict):
+            self.seen = {}
+
 
 @dataclass(slots=True)
 class MemberRow:
@@ -55,6 +60,11 @@ class MemberRow:
     created_at: float | None = None
     gone: bool = False
     frozen: bool = False
+
+    def __post_init__(self) -> None:
+        """What somebody's hand has emptied in the database is nothing told."""
+        if not (isinstance(self.seen, dict) and isinstance(self.base, dict)):
+            self.seen, self.base = {}, {}
 
 
 @dataclass(slots=True)
@@ -71,6 +81,11 @@ class LinkRow:
     decided: dict[str, list[str | None]] | None
     how: str
     made_at: float
+
+    def __post_init__(self) -> None:
+        """Bases that somebody's hand has emptied in the database: nothing was agreed on yet."""
+        if not (isinstance(self.left_base, dict) and isinstance(self.right_base, dict)):
+            self.left_base, self.right_base = {}, {}
 
 
 @dataclass(slots=True)
