@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import sqlalchemy as sa
@@ -44,6 +44,7 @@ SCALED = (
     "from syncd.cli import main; main()"
 )
 TOKEN = "sandbox-token"
+LONGEST_S = 30.0  # for a start: whoever must be faster is judged by the figure
 CONFIG = """
 [store]
 url = "sqlite:///{folder}/syncd.db"
@@ -317,6 +318,37 @@ async def until(holds: Callable[[], Any], seconds: float, told: Callable[[], str
             return
         assert loop.time() < end, f"it never came about:\n{told()}"
         await asyncio.sleep(0.1)
+
+
+class Took(NamedTuple):
+    """Seconds by the clock, and those of them in which a process did not stand in the queue for a core."""
+
+    wall_s: float
+    own_s: float
+
+
+async def time_to_ready(syncd: Syncd) -> Took:
+    """What a process that was just started takes until /readyz says 200."""
+    assert syncd.process is not None
+    loop, pid = asyncio.get_running_loop(), syncd.process.pid
+    began, queued = loop.time(), queued_s(pid)
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+        while True:
+            assert syncd.process.returncode is None, syncd.told()
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(f"http://127.0.0.1:{syncd.port}/readyz")).status_code == 200:
+                    wall_s = loop.time() - began
+                    return Took(wall_s, wall_s - queued_s(pid) + queued)
+            assert loop.time() - began < LONGEST_S, syncd.told()
+            await asyncio.sleep(0.02)
+
+
+def queued_s(pid: int) -> float:
+    """How long a process's main thread has been ready to run while others had the cores (Linux tells; else 0)."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 async def ended(syncd: Syncd) -> None:
