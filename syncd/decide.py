@@ -420,8 +420,8 @@ def _children(work: Work, pair: Pair, link: LinkRow) -> list[LinkRow]:
 
 def walk_now(work: Work, name: str, walk_name: str, *, sweep: bool) -> str:
     """Let a list be looked at (or, a ``sweep``, read whole) as soon as its lane has a turn for it."""
-    walk = next((walk for walk in work.world.walks_of(name) if walk.name == walk_name), None)
-    if name not in work.world.connections or walk is None:
+    walks = work.world.walks_of(name) if name in work.world.connections else ()
+    if walk_name not in {walk.name for walk in walks}:
         raise Refused(f'no list is called "{name} {walk_name}"; `syncd status` names all')
     if cycle.is_stopped(work.sql, name):
         raise Refused(f"{name} is stopped; first: syncd resume {name}")

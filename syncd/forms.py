@@ -4,6 +4,7 @@ A form bears a token that other sites cannot read; besides, the browser's own wo
 (``Sec-Fetch-Site``, else ``Origin``), as OWASP's cheat sheet on cross-site request forgery advises. Bodies are small.
 """
 
+import asyncio
 import hmac
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +15,7 @@ from syncd.sealing import Entropy
 from syncd.settings import Server
 
 LONGEST = 4096  # bytes
+READ_S = 10.0
 MOST_FIELDS = 10
 TYPE = "application/x-www-form-urlencoded"
 TOKEN_FIELD = "form_token"  # noqa: S105  # the field's name
@@ -74,8 +76,12 @@ def _place(address: str) -> str:
 
 async def _body(request: Request) -> bytes:
     taken = bytearray()
-    async for part in request.stream():
-        taken += part
-        if len(taken) > LONGEST:
-            raise NotOurForm("This form is too long.", 413)
+    try:
+        async with asyncio.timeout(READ_S):
+            async for part in request.stream():
+                taken += part
+                if len(taken) > LONGEST:
+                    raise NotOurForm("This form is too long.", 413)
+    except TimeoutError as error:
+        raise NotOurForm("This form came too slowly.", 408) from error
     return bytes(taken)

@@ -15,7 +15,7 @@ from syncd.model import Kind
 OTHER = "other"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 OUTCOMES = ("ok", "refused_rate", "client_error", "server_error", "lost", "not_sent", "parked", "cancelled")
-WEBHOOKS = ("kept", "duplicate", "forged", "stale", "too_long", "slow", "gone", "unknown", "unavailable")
+WEBHOOKS = ("kept", "duplicate", "forged", "stale", "too_long", "busy", "slow", "gone", "unknown", "unavailable")
 KINDS = tuple(kind.value for kind in Kind)
 PRIORITIES = tuple(priority.name.lower() for priority in Priority)
 CALLS = (

@@ -40,6 +40,7 @@ STOP_S = 20.0  # how long a stop waits for writes under way
 STEADY_S = 300.0  # whoever has lived so long begins again at once
 LOOK_S = 5.0
 PRUNE_S = 3600.0
+AGAIN_S = 30.0  # after which whoever asked while the database was away may ask again
 FRESH_S = 1.0  # how old the facts on the page and in the metrics may be
 DRIVES = frozenset({"backfill"})  # handed-over commands that drive the lanes themselves
 
@@ -330,7 +331,8 @@ class Daemon:
     async def _look(self) -> dict[str, Any]:
         """The facts for page and metrics, at most a second old."""
         if self._facts is None or self.clock.now() - self._facts["at"] >= FRESH_S:
-            self._facts = await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
+            with _asking_the_store():
+                self._facts = await self.app.store.run(page.facts_of, self.app.world, self.clock.now())
         return self._facts
 
     def _pages(self) -> Source:
@@ -338,12 +340,14 @@ class Daemon:
         return Source(facts=self._look, ask=self._asked, troubles=self._notes, act=act, who=partial(who, self.engine))
 
     async def _asked(self, question: Callable[..., Any], *arguments: Any) -> Any:
-        return await self.app.store.run(question, self.app.world, *arguments)
+        with _asking_the_store():
+            return await self.app.store.run(question, self.app.world, *arguments)
 
     async def _acted(self, command: str, arguments: Told) -> Told:
         """What somebody wants from the page; the next look sees what came of it."""
         try:
-            return await self._handed_over(self.app, command, arguments, lambda told: None)
+            with _asking_the_store():
+                return await self._handed_over(self.app, command, arguments, lambda told: None)
         finally:
             self._facts = None
 
@@ -359,10 +363,22 @@ class Daemon:
             self._sweeping.discard((facts["connection"], facts["walk"]))
 
     async def _measured(self) -> bytes:
-        return await self._metrics.measured(self.app)
+        with _asking_the_store():
+            return await self._metrics.measured(self.app)
 
 
 # --- what is asked of the store ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _asking_the_store() -> Iterator[None]:
+    """For the port: a database that does not answer is no bug of ours, and whoever asked may ask again."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        log.exception("The store does not answer.", action="store_away")
+        raise Unavailable("the database does not answer", retry_after_s=AGAIN_S) from error
+
 
 _intents = schema.intents.c
 _UNDER_WAY = sa.select(sa.func.count()).where(_intents.state == "sent")

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from syncd import metrics, webhooks
 from syncd.door import Door
-from syncd.errors import ConfigInvalid
+from syncd.errors import ConfigInvalid, Unavailable
 from syncd.forms import Forms
 from syncd.page_frame import ASSETS, ENTER
 from syncd.sandbox import LostConnection
@@ -33,7 +33,8 @@ from syncd.site import Site, Source
 HEAD_S = 10.0  # in which a connection must bring a whole head
 IDLE_S = 30
 STOP_S = 5
-MOST_CONNECTIONS = 100
+LATER_S = 30
+MOST_CONNECTIONS = 500  # far below the number of files that a process may usually have open
 LONGEST_HEAD = 32 * 1024  # bytes
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -87,9 +88,15 @@ def build_app(
         Route("/webhooks/{connection}", receive, methods=[*webhooks.METHODS]),
         Route("/webhooks/{connection}/{event}", receive, methods=[*webhooks.METHODS]),
     ]
-    app = Starlette(routes=routes)
+    app = Starlette(routes=routes, exception_handlers={Unavailable: _later})
     app.router.redirect_slashes = False
     return _WithHeaders(app)
+
+
+async def _later(request: Request, error: Exception) -> Response:
+    """What is answered while the store does not."""
+    again_s = getattr(error, "retry_after_s", None) or LATER_S
+    return PlainTextResponse(f"Not now: {error}.\n", 503, headers={"Retry-After": str(round(again_s))})
 
 
 async def _asset(request: Request) -> Response:
@@ -161,7 +168,6 @@ async def serving(app: ASGIApp, listener: socket.socket, *, dated: bool = True) 
             server_header=False,
             date_header=dated,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=IDLE_S,
             timeout_graceful_shutdown=STOP_S,
             h11_max_incomplete_event_size=LONGEST_HEAD,
@@ -191,14 +197,27 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Patient(H11Protocol):
-    """Hangs up on whoever does not bring a whole head in time; uvicorn itself would wait for ever."""
+    """Hangs up on whoever does not bring a whole head in time; uvicorn itself would wait for ever.
+
+    When there are too many connections, the one whose other end we have waited for longest makes room for the newest:
+    who is slow, however often at once, keeps nobody else out.
+    """
 
     _alarm: asyncio.TimerHandle | None = None
+    _since = 0.0  # the loop's time at which the last whole request was answered, or the connection was made
 
     def connection_made(self, transport: Any) -> None:
         """A connection has ten seconds for its first head."""
         super().connection_made(transport)
+        self._since = self.loop.time()
         self._set_alarm()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._make_room()
+
+    def on_response_complete(self) -> None:
+        """The next request is waited for from now on."""
+        self._since = self.loop.time()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """So has each further head, from its first byte."""
@@ -214,6 +233,17 @@ class _Patient(H11Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        others = [each for each in self.connections if isinstance(each, _Patient) and each is not self]
+        waiting = [each for each in others if each.waits_for_sender()]
+        if waiting:
+            min(waiting, key=lambda each: each._since).transport.abort()  # noqa: SLF001  # one of our own kind
+
+    def waits_for_sender(self) -> bool:
+        """Whether it is the other end's turn: to bring a request, the rest of one, or to take the answer."""
+        is_whole = self.cycle is not None and not self.cycle.more_body
+        return self._awaits_head() or not is_whole or self.flow.write_paused
 
     def _awaits_head(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

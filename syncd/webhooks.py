@@ -7,8 +7,9 @@ Top 10 (2023, API4) asks for: of the body, of the headers, and of the time that 
 """
 
 import asyncio
+import contextlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -28,9 +29,13 @@ from syncd.setup import Connection, World
 from syncd.work import Work, mark
 
 LONGEST_BODY = 1024 * 1024  # bytes
+SMALL_BODY = 64 * 1024  # bytes; no event that we know of is longer
+MOST_LARGE = 32  # bodies beyond that are read at once, for each takes memory while its sender is slow
+MOST_AT_WORK = 100  # whole deliveries wait for the store at once; further ones are asked to come again
 MOST_HEADERS = 64
 READ_S = 10.0
-RETRY_AFTER_S = 30
+RETRY_AFTER_S = 30  # while the store does not answer
+BUSY_S = 2  # while there is more than can be kept in a moment
 EVENT_HORIZON_S = 14 * 86400.0  # no system sends an event again after that
 BODY_HORIZON_S = 600.0  # equal bodies without an id are one event only for so long
 RING_GAP_S = 30.0  # a list is walked no oftener than this, however often the bell rings
@@ -100,14 +105,22 @@ class Receiver:
         self._ears = ears
         self._metrics = metrics
         self._hearing = hearing or Hearing()
+        self._large = Room(MOST_LARGE)
+        self._at_work = Room(MOST_AT_WORK)
 
     async def receive(self, request: Request) -> Response:
         """Judge, keep, answer: exactly 200 if it is kept (Workable sends again until then)."""
         name = request.path_params["connection"]
-        body = await _read(request)
-        if isinstance(body, Unread):
-            self._count(name, body.result)
-            return PlainTextResponse(f"{body.why}\n", body.status, headers={"Connection": "close"})
+        with contextlib.ExitStack() as rooms:
+            body = await _read(request, self._large, rooms)
+            if not isinstance(body, Unread) and not self._at_work.taken(rooms):
+                body = _BUSY
+            if isinstance(body, Unread):
+                self._count(name, body.result)
+                return _unread(body)
+            return await self._heard(request, name, body)
+
+    async def _heard(self, request: Request, name: str, body: bytes) -> Response:
         delivery = Delivery(
             body, dict(request.headers), request.path_params.get("event"), received_at=self._engine.clock.now()
         )
@@ -143,37 +156,73 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Why a body was not read to its end: what is counted, and what is answered."""
+    """Why a delivery was not taken in whole: what is counted, and what is answered."""
 
     result: str
     status: int
     why: str
 
 
-async def _read(request: Request) -> bytes | Unread:
+_BUSY = Unread("busy", 503, "too busy, try again later")
+
+
+def _unread(why: Unread) -> Response:
+    again = {"Retry-After": str(BUSY_S)} if why is _BUSY else {}
+    return PlainTextResponse(f"{why.why}\n", why.status, headers={"Connection": "close", **again})
+
+
+class Room:
+    """So many places, which nobody waits for: they are taken now, or not at all."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+
+    def taken(self, until: contextlib.ExitStack) -> bool:
+        """Take a place until then, if one is free."""
+        if self._free > 0:
+            until.enter_context(self._place())
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+async def _read(request: Request, large: Room, rooms: contextlib.ExitStack) -> bytes | Unread:
     """The raw body, or why there is none."""
     if len(request.headers.raw) > MOST_HEADERS:
         return Unread("too_long", 431, "too many headers")
     try:
         async with asyncio.timeout(READ_S):
-            body = await _body(request)
+            return await _body(request, large, rooms)
     except TimeoutError:
         return Unread("slow", 408, "too slow")
     except ClientDisconnect:
         return Unread("gone", 400, "gone")
-    return Unread("too_long", 413, "too long") if body is None else body
 
 
-async def _body(request: Request) -> bytes | None:
-    """The raw body; None: it is too long, and the rest of it was not read."""
+_TOO_LONG = Unread("too_long", 413, "too long")
+
+
+async def _body(request: Request, large: Room, rooms: contextlib.ExitStack) -> bytes | Unread:
+    """The raw body, or why its rest was not read."""
     claimed = request.headers.get("content-length", "0")
     if not claimed.isascii() or not claimed.isdigit() or len(claimed) > 9 or int(claimed) > LONGEST_BODY:
-        return None
-    body = bytearray()
+        return _TOO_LONG
+    body, is_large = bytearray(), False
     async for chunk in request.stream():
         body += chunk
         if len(body) > LONGEST_BODY:
-            return None
+            return _TOO_LONG
+        if len(body) > SMALL_BODY and not is_large:
+            is_large = large.taken(rooms)
+            if not is_large:
+                return _BUSY
     return bytes(body)
 
 
