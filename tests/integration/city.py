@@ -9,7 +9,6 @@ What their APIs do not allow, no pair here asks for:
 * The portal gives no address of a file that others may fetch, and WorkSignal takes nothing else: no résumé goes there.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,13 +142,20 @@ WORKSIGNAL = Star(
 
 def configure(folder: Path, port: int, played: Mapping[str, Played], star: Star) -> None:
     """Write the config of a star."""
-    text = BEGINNING.format(folder=folder, port=port)
+    addresses = {name: one.address for name, one in played.items()}
+    text = BEGINNING.format(folder=folder, port=port) + config_of(star, addresses)
+    (folder / "config.toml").write_text(text)
+
+
+def config_of(star: Star, addresses: Mapping[str, str], connection: str = CONNECTION) -> str:
+    """Connections and pairs of a star as the config tells them."""
+    text = ""
     for name, system in star.systems.items():
-        text += CONNECTION.format(name=name, system=system, address=played[name].address, token=TOKEN)
+        text += connection.format(name=name, system=system, address=addresses[name], token=TOKEN)
         text += star.options.get(name, "") + OPTIONS.get(name, "")
     for name, said in star.pairs.items():
         text += f'\n[pairs.with_{name}]\nleft = "{star.hub}"\nright = "{name}"\n{said}'
-    (folder / "config.toml").write_text(text)
+    return text
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
@@ -210,7 +216,7 @@ class Crowd(People):
 
     def change_resume(self) -> None:
         """Somebody uploads another one; in the portal a file alone is told by no list, so the phone changes as well."""
-        now = asyncio.get_running_loop().time()
+        now = self.clock.now()
         if now - self.changed_at < 1.5 or (id_ := self.any(self.gives, "application")) is None:
             return  # the portal tells a file's second
         self.changed_at = now
@@ -220,7 +226,9 @@ class Crowd(People):
 
     def screen(self) -> None:
         """A telephone call, or a voice screen, that people asked for."""
-        name = self.rng.choice(["screener", "voice"])
+        if not (calling := [name for name in ("screener", "voice") if name in self.played]):
+            return
+        name = self.rng.choice(calling)
         if (id_ := self.any(name, "application")) is not None:
             act = self.box(name).call if name == "screener" else self.box(name).screen
             act(id_, score=self.rng.randrange(40, 100))

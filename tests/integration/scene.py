@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from syncd import config, schema
 from syncd.app import build_world, load_plugins, sealer_of
-from syncd.clock import WallClock
+from syncd.clock import Clock, WallClock
 from syncd.work import SUBMIT
 from tests.integration.judges import Kept, Line, Run, holds_of, violations
 from tests.integration.town import LIMITS, SYSTEMS, USUAL_LIMITS, Played, Syncd, configure, free_port, subscribe, until
@@ -57,6 +57,9 @@ class People:
     later: list[asyncio.Task[None]] = field(default_factory=list)
     numbers: int = 0
     hub: str = "acme"
+    clock: Clock = field(default_factory=WallClock)
+    pauses: tuple[float, ...] = (0.02, 0.1, 0.3, 0.6, 1.0)
+    returns: tuple[float, ...] = (0.02, 0.2, 1.0, 2.5)
 
     def box(self, name: str) -> Any:
         return self.played[name].box
@@ -102,16 +105,19 @@ class People:
 
     async def work(self, seconds: float) -> None:
         acts = self.acts()
-        loop = asyncio.get_running_loop()
-        end, closing = loop.time() + seconds, loop.time() + seconds * self.rng.uniform(0.4, 0.8)
-        while loop.time() < end:
-            await asyncio.sleep(self.rng.choice((0.02, 0.1, 0.3, 0.6, 1.0)))
+        begun = self.clock.now()
+        closing = begun + seconds * self.rng.uniform(0.4, 0.8)
+        while self.clock.now() < begun + seconds:
+            await self.pause(self.rng.choice(self.pauses))
             act = self.rng.choice(acts)
-            if closing and loop.time() > closing:
+            if closing and self.clock.now() > closing:
                 act, closing = self.close_job, 0.0
             act()
             self.done.append(act.__name__)
         await asyncio.gather(*self.later)
+
+    async def pause(self, seconds: float) -> None:
+        await self.clock.sleep_until(self.clock.now() + seconds)
 
     def word(self, name: str) -> str:
         words, usual = WORDS[name]
@@ -187,10 +193,10 @@ class People:
         self.put(name, id_, self.word(name))
 
         async def back(wait_s: float) -> None:
-            await asyncio.sleep(wait_s)
+            await self.pause(wait_s)
             self.put(name, id_, before)
 
-        self.later.append(asyncio.ensure_future(back(self.rng.choice((0.02, 0.2, 1.0, 2.5)))))
+        self.later.append(asyncio.ensure_future(back(self.rng.choice(self.returns))))
 
     def both_sides(self) -> None:
         """The same application is moved on several sides at once."""

@@ -1,0 +1,409 @@
+"""The whole under deterministic simulation: the real engine, store and connectors against the played systems.
+
+One process, virtual time. A seed draws a hub and its spokes, the people who work there, whether webhooks are sent,
+which faults there are and when the process dies. Then everything heals, and the judges of the real runs
+(``tests.integration``) read the played systems' own logs. A store in memory that rolls back stands for a killed process.
+"""
+
+import asyncio
+import contextlib
+import gc
+import random
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from starlette.responses import Response
+
+from syncd import app, cycle, look, schema, webhooks
+from syncd.clock import SteppedClock, run_stepped
+from syncd.metrics import Metrics
+from syncd.sandbox import Fault, LostConnection
+from syncd.sealing import Sealer
+from syncd.server import build_app
+from syncd.settings import Config
+from syncd.site import Source
+from syncd.store import Store, open_engine
+from syncd.work import SUBMIT
+from tests.integration import city
+from tests.integration.judges import Kept, Line, Run, Watched, holds_of, violations
+from tests.integration.papers import paper_violations
+from tests.integration.town import LIMITS, SECRET, TOKEN, USUAL_LIMITS
+
+START = 1_800_000_000.0
+POLL_S, SWEEP_S = 60, 240
+LOOK_S = 20.0  # between two looks whether all has come to rest
+LONGEST_REST_S = 6 * 3600.0  # a batch is asked about for hours, a refused write is tried again after minutes
+STARS = (city.WORKABLE, city.WORKABLE, city.PORTAL, city.NINJAHIRE, city.WORKSIGNAL)
+CONNECTION = """
+[connections.{{name}}]
+system = "{{system}}"
+base_url = "{{address}}"
+token = "{{token}}"
+poll = "{poll}s"
+sweep = "{sweep}s"
+overlap = "5s"
+limits = ["20/1s"]
+"""
+ORDINARY = tuple(Fault)  # an answer lost or a 503, before or after the effect
+BEFORE = ("away", "throttled", "login_page")  # nothing was done
+AFTER = ("cut", "empty")  # it was done, and the answer says nothing of use
+KINDS = (*ORDINARY, *BEFORE, *AFTER, "slow")
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class Faults:
+    """Which faults a seed has, and how often each call meets one."""
+
+    kinds: tuple[str, ...]
+    share: float
+    rng: random.Random
+    on: bool = False
+    fired: dict[str, int] = field(default_factory=dict)
+
+    def draw(self) -> str | None:
+        if not self.on or not self.kinds or self.rng.random() >= self.share:
+            return None
+        kind = self.rng.choice(self.kinds)
+        self.fired[kind] = self.fired.get(kind, 0) + 1
+        return kind
+
+
+class Liar(Watched):
+    """What lies between us and an honest system: it is away, answers nonsense, takes its time, or the process dies."""
+
+    def __init__(self, box: Any, faults: Faults, moment: Callable[[str], None]) -> None:
+        super().__init__(box)
+        self._faults, self._moment = faults, moment
+        self._away_until = self._skew_s = 0.0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        kind = self._faults.draw()
+        self._moment("call")
+        self.box.faults = lambda method, path: kind if kind in ORDINARY else None
+        if kind == "slow":
+            await self.box.clock.sleep_until(self.box.clock.now() + self._faults.rng.uniform(2.0, 40.0))
+        if kind in BEFORE or self.box.clock.now() < self._away_until:
+            await self._refuse(kind, scope, receive, send)
+        elif kind in AFTER:
+            await self._spoil(kind, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+        self._moment("answer")
+
+    async def _refuse(self, kind: str | None, scope: Any, receive: Any, send: Any) -> None:
+        clock, rng = self.box.clock, self._faults.rng
+        if kind == "away":
+            self._away_until = clock.now() + rng.choice((0.0, 5.0, 60.0))
+        if kind == "throttled":
+            said = rng.choice(({}, {"Retry-After": "3"}, {"Retry-After": "-1"}, {"Retry-After": "soon"}))
+            await Response('{"error": "slow down"}', 429, headers=said)(scope, receive, send)
+        elif kind == "login_page":
+            await Response("<html><form>Sign in</form></html>", media_type="text/html")(scope, receive, send)
+        else:
+            raise httpx.ConnectError("no connection (simulated)")
+
+    async def _spoil(self, kind: str, scope: Any, receive: Any, send: Any) -> None:
+        """It is done, and what is told of it ends in the middle, or is not there."""
+        told: list[Any] = []
+
+        async def kept(message: Any) -> None:
+            told.append(message)
+
+        await self.box(scope, receive, kept)
+        body = b"".join(message.get("body", b"") for message in told)
+        head = next(message for message in told if message["type"] == "http.response.start")
+        rest = body[: len(body) // 2] if kind == "cut" else b""
+        headers = [(name, value) for name, value in head["headers"] if name.lower() != b"content-length"]
+        await send({**head, "headers": headers})
+        await send({"type": "http.response.body", "body": rest})
+
+
+@dataclass
+class Player:
+    """One played system: the honest box, and the app through which it is reached."""
+
+    name: str
+    box: Any
+    app: Liar
+
+    @property
+    def address(self) -> str:
+        return f"https://{self.name}.example.test"
+
+
+@cache
+def _plugins() -> Mapping[str, Any]:
+    return app.load_plugins()
+
+
+class Swarm:
+    """One seed, from its world to its verdict."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = random.Random(f"swarm {seed}")
+        self.chance = random.Random(f"swarm chance {seed}")
+        self.clock = SteppedClock(START, frozen=True)
+        self.star = self._star()
+        self.has_webhooks = self.rng.random() < 0.5
+        self.crash_share = self.rng.choice((0.0, 0.001, 0.004))
+        self.faults = self._faults()
+        self.deaths: list[float] = []
+        self.crashing = False
+        self.dies: asyncio.Event
+        self.site: Any = None
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._hooked))
+        self.played = {name: self._player(at, name) for at, name in enumerate(self.star.systems)}
+        self.people = city.Crowd(
+            self.played, random.Random(self.rng.random()), hub=self.star.hub, gives=self.star.gives, clock=self.clock,
+            pauses=(0.5, 2.0, 10.0, 30.0), returns=(0.02, 1.0, 20.0, 90.0),
+        )  # fmt: skip
+        self.config = self._config()
+        self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
+        self.store.run_now(_make_tables)
+        self.store.around = self._moment
+        self.sealer = Sealer(b"0" * 32, self.chance.randbytes)
+        self.metrics = Metrics(version=app.VERSION)
+        self.bugs: list[str] = []  # what ended in nobody's hands
+
+    # the world
+
+    def _star(self) -> city.Star:
+        star = self.rng.choice(STARS)
+        names = [name for name in star.pairs if name == "acme" or self.rng.random() < 0.5]
+        names = names or [self.rng.choice(list(star.pairs))]
+        known = {star.hub, *names}
+        return replace(
+            star,
+            pairs={name: said for name, said in star.pairs.items() if name in names},
+            resumes=tuple(way for way in star.resumes if known.issuperset(way)),
+            remarks=tuple(way for way in star.remarks if known.issuperset(way)),
+        )
+
+    def _faults(self) -> Faults:
+        is_quiet = self.rng.random() < 0.25
+        kinds = () if is_quiet else tuple(kind for kind in KINDS if self.rng.random() < 0.4)
+        return Faults(kinds, self.rng.choice((0.02, 0.05, 0.15)), random.Random(self.rng.random()))
+
+    def _player(self, at: int, name: str) -> Player:
+        limits = LIMITS.get(name, USUAL_LIMITS)
+        shared: Any = {"clock": self.clock, "limits": limits, "client": self.client, "tokens": (TOKEN,)}
+        box: Any = _plugins()[self.star.systems[name]].sandbox(rng=random.Random(self.seed * 7 + at), **shared)
+        lag = random.Random(self.seed * 11 + at)
+        box.lag = lambda: lag.choice((0.01, 0.05, 0.2))
+        return Player(name, box, Liar(box, self.faults, self._moment))
+
+    def _config(self) -> Config:
+        addresses = {name: one.address for name, one in self.played.items()}
+        template = CONNECTION.format(poll=POLL_S, sweep=SWEEP_S)
+        told = tomllib.loads(city.config_of(self.star, addresses, template))
+        if self.has_webhooks:
+            for name in told["connections"].keys() & {"screener", "voice"}:
+                told["connections"][name]["webhook_secret"] = SECRET
+        return Config.model_validate({"store": {"url": "sqlite:///:memory:", "key": "0" * 64}, **told})
+
+    # webhooks
+
+    def _subscribe(self) -> None:
+        base = "https://sync.example.test/webhooks"
+        for name in self.played.keys() & {"acme", "screener", "voice"} if self.has_webhooks else ():
+            box = self.played[name].box
+            if name == "acme":
+                for event in ("candidate_created", "candidate_moved", "candidate_deleted"):
+                    box.subscribe(f"{base}/acme/{event}", event)
+            else:
+                box.subscribe(f"{base}/{name}", secret=SECRET)
+            box.lose_hook = lambda event: self.crashing and self.chance.random() < 0.1
+
+    async def _hooked(self, scope: Any, receive: Any, send: Any) -> None:
+        """Our own port; nobody is there while the process is dead, and its death is a lost connection to others."""
+        if self.site is None:
+            raise LostConnection
+        try:
+            await self.site(scope, receive, send)
+        except Crash:
+            self.dies.set()
+            raise LostConnection from None
+
+    # crashes
+
+    def _moment(self, moment: str) -> None:
+        if self.crashing and self.chance.random() < self.crash_share:
+            raise Crash(moment)
+
+    # the run
+
+    def run(self) -> list[str]:
+        """Play the seed; what should not have happened."""
+        return run_stepped(self.clock, self._main())
+
+    async def _main(self) -> list[str]:
+        self.dies = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda loop, told: self.bugs.append(repr(told)))
+        self.people.fill()
+        self._subscribe()
+        if "cv" in self.played:
+            self.played["cv"].box.screening_s, self.played["cv"].box.each_s = 20.0, 2.0
+        await self._serve_until(self.clock.now() + 1.0, learns=True)
+        self.crashing = self.faults.on = True
+        people = asyncio.ensure_future(self.people.work(60 * self.rng.choice((2.0, 4.0))))
+        while not people.done():
+            await self._serve_until(self.clock.now() + 30.0)
+        await people
+        self.crashing = self.faults.on = False
+        stuck = await self._heal()
+        run = await self._told()
+        found = [*self.bugs, *stuck, *violations(run), *self._beside(run)]
+        return found or await self._is_quiet()
+
+    def _app(self) -> app.App:
+        players = self.played
+        return app.build(
+            self.config, _plugins(), self.store, self.sealer, rng=random.Random(self.chance.random()),
+            network=lambda name: httpx.ASGITransport(app=players[name].app),
+        )  # fmt: skip
+
+    async def _serve_until(self, end: float, *, learns: bool = False) -> None:
+        while self.clock.now() < end:
+            syncd = self._app()
+            try:
+                await self._live(syncd, end, learns=learns)
+            except Crash:
+                self.deaths.append(self.clock.now())
+                await self.clock.sleep_until(self.clock.now() + 1.0)
+            finally:
+                self.site = None
+                for client in syncd.clients.values():
+                    await client.aclose()
+
+    async def _live(self, syncd: app.App, end: float, *, learns: bool) -> None:
+        self.dies.clear()
+        engine = syncd.engine
+        await engine.begin()
+        if learns:
+            await engine.learn()
+        engine.scheduled = True
+        receiver = webhooks.Receiver(engine, webhooks.ears_of(engine, {}), self.metrics)
+        self.site = _site(self.config, receiver)
+        await self._drive(engine, end)
+
+    async def _drive(self, engine: cycle.Engine, end: float) -> None:
+        tasks = [asyncio.ensure_future(engine.drive(lane)) for lane in engine.lanes.values()]
+        tasks += [asyncio.ensure_future(self.clock.sleep_until(end)), asyncio.ensure_future(self.dies.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if self.dies.is_set():
+                raise Crash
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _heal(self) -> list[str]:
+        """Nobody does anything any more: until each list was walked whole once more and nothing waits."""
+        healed = self.clock.now()
+        while self.clock.now() < healed + LONGEST_REST_S:
+            await self._serve_until(self.clock.now() + LOOK_S)
+            if not (left := self.store.run_now(self._left, healed)):
+                return []
+        return [f"I22 {left} things are stuck"]
+
+    def _left(self, connection: sa.Connection, healed: float) -> int:
+        world = app.build_world(self.config, _plugins(), self.sealer)
+        walks = [(name, walk.name) for name in world.connections for walk in world.walks_of(name)]
+        return cycle.left_to_do(connection) or len(cycle.unswept(connection, walks, healed))
+
+    # judging
+
+    async def _told(self) -> Run:
+        world = app.build_world(self.config, _plugins(), self.sealer)
+        held = self.store.run_now(look.held, world)
+        journal = self.store.run_now(_journal)
+        return Run(self._kept(world), holds_of(held), journal, self.deaths, hub_name=self.star.hub)
+
+    def _kept(self, world: Any) -> dict[str, Kept]:
+        kept = {
+            name: Kept(name, one.box, world.connections[name].vocabulary, world.connections[name].defaults,
+                       LIMITS.get(name, USUAL_LIMITS), one.app.looks)
+            for name, one in self.played.items()
+        }  # fmt: skip
+        if "cv" in kept:
+            kept["cv"].told = city.screened_as(kept["cv"], kept[self.star.hub])
+        return kept
+
+    def _beside(self, run: Run) -> list[str]:
+        return paper_violations(run, self.star.resumes, self.star.remarks, self.star.screen_at)
+
+    async def _is_quiet(self) -> list[str]:
+        before = self._writes()
+        await self._serve_until(self.clock.now() + SWEEP_S + 2 * LOOK_S)
+        more = self._writes()[len(before) :]
+        return [f"I21 {len(more)} writes after all was in step: {more[:3]}"] if more else []
+
+    def _writes(self) -> list[str]:
+        arrivals = sorted(
+            (one.at, name, one.method, one.path)
+            for name, player in self.played.items()
+            for one in player.box.arrivals
+            if one.method != "GET"
+        )
+        return [f"{name} {method} {path}" for _, name, method, path in arrivals]
+
+    def story(self, found: list[str]) -> str:
+        """All that is needed to look into a red run; it is played again with the same number."""
+        effects = sorted(
+            (one.at, name, one.by, one.action, one.kind, one.id, str(dict(one.before)), str(dict(one.after)))
+            for name, player in self.played.items()
+            for one in player.box.effects
+        )
+        head = [f"whole seed {self.seed}: {found[0]}", *found[1:8], f"hub {self.star.hub}, {[*self.star.pairs]}"]
+        about = [f"faults {self.faults.fired}", f"deaths {self.deaths}", f"webhooks {self.has_webhooks}"]
+        return "\n".join([*head, *about, *map(str, effects[-60:])])
+
+
+def _make_tables(connection: sa.Connection) -> None:
+    schema.metadata.create_all(connection)
+
+
+def _journal(connection: sa.Connection) -> list[Line]:
+    rows = connection.execute(sa.select(schema.journal).order_by(schema.journal.c.id))
+    return [
+        Line(row.at, row.connection, row.kind, row.ref, row.what, tuple(row.fields))
+        for row in rows
+        if row.detail != SUBMIT  # a batch tells at its source what it holds
+    ]
+
+
+def _site(config: Config, receiver: webhooks.Receiver) -> Any:
+    async def nothing() -> Any:
+        return {}
+
+    async def measured() -> bytes:
+        return b""
+
+    pages = Source(facts=nothing, ask=nothing, troubles=list, act=None)
+    return build_app(config.server, pages=pages, measured=measured, troubles=list, receive=receiver.receive)
+
+
+def play(seed: int) -> Swarm:
+    """Run one seed; raise with everything needed to look into it if anything happened that should not have."""
+    gc.disable()  # a run is soon over
+    try:
+        swarm = Swarm(seed)
+        found = swarm.run()
+    finally:
+        gc.enable()
+    if found:
+        raise AssertionError(swarm.story(found))
+    return swarm
