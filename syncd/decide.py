@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import batches, cycle, errands, places, pull, push, schema
+from syncd import batches, cycle, errands, places, pull, push, schema, tombstones
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -49,6 +49,9 @@ def resolve(work: Work, hold_id: int, choice: str, other: str | None = None) -> 
         raise Refused(f"hold {hold_id} cannot be answered so; it takes: {', '.join(answers(case))}")
     if hold["intent"] is not None:
         return _answer_write(work, hold, choice)
+    if hold["reason"] in {tombstones.RETURNED, tombstones.LEFT}:
+        _forget_hold(work, hold)
+        return "Nothing more is said of it."
     if hold["reason"] in {"rows_differ", "erasure", *places.REASONS}:
         return _leave_rows(work, hold)
     if pair is None:
@@ -175,6 +178,11 @@ def _take(work: Work, pair: Pair, link: LinkRow, hold: dict[str, Any], end: End)
                 f"the {name} cannot be written at {target.name} in pair {pair.name}; "
                 f"change it there by hand, take the {end.other} side, or drop this"
             )
+    if None in _digests(hold[f"{end}_digest"], len(names)):
+        raise Refused(
+            f"{pair.at(end).name} says nothing of the {spelled(hold['field'])}, so there is nothing to take; "
+            f"take the {end.other} side, or drop this"
+        )
     seen = zip(names, *(_digests(hold[f"{side_}_digest"], len(names)) for side_ in End), strict=True)
     link.decided = {**(link.decided or {}), **{name: [end.value, left, right] for name, left, right in seen}}
     work.tx.put_link(link)

@@ -10,8 +10,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COUNT = int(os.environ.get("TRACES", "2"))  # `make prove` compares more
-SEEDS = [9, 2, *(seed for seed in range(COUNT) if seed not in (9, 2))][:COUNT]  # two with crashes and lost answers
+COUNT = int(os.environ.get("TRACES", "1"))  # `make prove` compares more
+SEEDS = [3, *(seed for seed in range(COUNT) if seed != 3)][:COUNT]  # three lanes at once, crashes, lost answers
 
 
 def begun(seeds: list[int], hash_seed: str) -> subprocess.Popen[bytes]:

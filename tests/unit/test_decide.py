@@ -1,5 +1,7 @@
 """What a person decides, carried out by the real engine against systems in memory, on both databases."""
 
+from dataclasses import replace
+
 import pytest
 
 from syncd import cycle, decide, intents, look, schema
@@ -104,6 +106,18 @@ def test_a_dropped_conflict_is_left_as_it_is_until_an_end_changes_again(scene):
     scene.edit("stage", here="Screen")
     scene.run()
     assert scene.values("stage") == ("Screen", "Screen")
+
+
+def test_an_end_that_says_nothing_cannot_be_taken(small):
+    """Taken as empty it would wipe the other end's value."""
+    world = small("rows", "plain")
+    silent = replace(application("a1", "p1", "q1"), fields={})
+    world.known(rows=(job("h1"), *row("1", "h1", "Coffee")), plain=(job("p1"), person("q1"), silent))
+    assert world.reasons() == ["unmapped_stage"]
+    (hold,) = world.select(schema.holds)
+    with pytest.raises(Refused, match="plain says nothing of the stage"):
+        world.do(decide.resolve, hold.id, "take right")
+    assert (world.intents(), world.marks()) == ([], set())
 
 
 def test_a_side_cannot_be_taken_to_where_the_pair_does_not_write(small):
