@@ -502,12 +502,13 @@ class Engine:
         return True
 
     async def _begin_if_due(self, lane: Lane, walk: Walk, cursor: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        due = min(cursor["poll_due"], cursor["sweep_due"]) if cursor else 0.0
-        lane.walks_due[walk.name] = due
         now = self.clock.now()
+        is_astray = cursor is not None and cursor["sweep_due"] > now + 2 * lane.connection.sweep_s  # by a hand
+        due = 0.0 if cursor is None or is_astray else min(cursor["poll_due"], cursor["sweep_due"])
+        lane.walks_due[walk.name] = due
         if not self.scheduled or due > now:
             return None
-        sweep = cursor is None or cursor["sweep_due"] <= now or cursor["swept_at"] is None
+        sweep = cursor is None or is_astray or cursor["sweep_due"] <= now or cursor["swept_at"] is None
         return await self.begin_walk(lane, walk, sweep=sweep)
 
     async def begin_walk(self, lane: Lane, walk: Walk, *, sweep: bool) -> Mapping[str, Any]:
@@ -783,7 +784,7 @@ _DUE_INTENTS = (
 )
 _DUE_MARKS = (
     _rows("mark", _marks.kind, _marks.ref, _marks.priority)
-    .where(_marks.connection == _name, _marks.due <= _now)
+    .where(_marks.connection == _name, _marks.due <= _now, _marks.kind.in_([kind.value for kind in Kind]))
     .order_by(_marks.priority, _marks.due, _marks.kind, _marks.ref)
     .limit(1)
 )

@@ -29,8 +29,8 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     if member is None:
         return _join(work, connection, record, told)
     person = work.tx.record(connection.name, Kind.CANDIDATE, member.person)
-    if person is None:
-        raise LookupError(f"member {member.row} has no person")
+    if person is None:  # its row was lost by somebody's hand; who she is is still known, and so is her link
+        person = _known_again(work, connection, record, member, told)
     frozen = "anonymized" in record.traits
     if frozen and not member.frozen:
         _hold(work, person, member, "", "erasure")  # what stands elsewhere is for a person to erase
@@ -45,6 +45,17 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     for name in sorted(moved) if not frozen else ():
         _speak(work, connection, person, member, name, first=name in first_told)
     return person, True
+
+
+def _known_again(work: Work, connection: Connection, record: Record, member: MemberRow, told: Digests) -> RecordRow:
+    """A person under the name that her rows know her by."""
+    person = RecordRow(connection.name, Kind.CANDIDATE.value, member.person, work.tx.now, created_at=record.created_at)
+    work.tx.put_record(person)
+    member.seen, member.base = {}, {}
+    for row in work.tx.members_of(connection.name, member.person):
+        row.seen, row.base = {}, {}
+        work.tx.put_member(row)
+    return person
 
 
 def _join(work: Work, connection: Connection, record: Record, told: Digests) -> tuple[RecordRow, bool]:

@@ -24,6 +24,7 @@ from syncd.store import upsert
 from syncd.work import FIRST, Work, mark, note
 
 LIST, GET = "list", "get"
+AHEAD_S = 86_400.0  # no system's clock is ahead of ours by more: such a cursor was edited by hand
 PASSED_TOGETHER = 20  # unchanged pages in one commit: a commit takes as long as fetching a page
 
 
@@ -391,7 +392,7 @@ def begin_walk(
     cursor = cursor_of(connection, name, walk.name)
     if cursor["mode"] == "sweep" or (cursor["mode"] == "poll" and not sweep):
         return cursor
-    committed = cursor["cursor"]
+    committed = _believable(cursor, now)
     incremental = not sweep and walk.since and isinstance(committed, float) and cursor["swept_at"] is not None
     since = committed - overlap_s if incremental and isinstance(committed, float) else None
     table = schema.cursors
@@ -446,9 +447,17 @@ def _next_due(cursor: dict[str, Any], started: float, due: float) -> float:
     return min(asked, due) if asked > started else due
 
 
+def _believable(cursor: dict[str, Any], now: object) -> object:
+    """A walk's cursor, if it can be."""
+    known = cursor["cursor"]
+    if isinstance(known, float) and isinstance(now, float) and known > now + AHEAD_S:
+        return None
+    return known
+
+
 def _moved(cursor: dict[str, Any]) -> object:
     """The lesser of the greatest change time seen and the server's time at the walk's first answer; never back."""
-    seen, served, old = cursor["high"], cursor["first_served_at"], cursor["cursor"]
+    seen, served, old = cursor["high"], cursor["first_served_at"], _believable(cursor, cursor["started_at"])
     times = [time for time in (seen, served) if isinstance(time, float)]
     if not times or not isinstance(seen, float):
         return old

@@ -20,7 +20,7 @@ from syncd.work import IN_FLIGHT, ROWS, SUBMIT
 
 STATES = frozenset({"open", "held", RESTING, *IN_FLIGHT})
 MODES = frozenset({"idle", "poll", "sweep"})
-SKEW_S = 600.0  # by so much a system's clock may be ahead of ours
+SKEW_S = 3600.0  # by so much a system's clock may be ahead of ours
 ANSWER_S = 900.0  # by then a call that went out was answered, or its lane was begun again
 LATE_S = 6 * 3600.0  # so long a write that is due may wait for its lane
 DONE = "done"
@@ -144,8 +144,8 @@ def _trouble(row: Any, now: float, *, wanted: bool, shown: bool, closed: set[str
 
 def _is_late(row: Any, now: float) -> bool:
     if row.state == "sent":
-        return (row.sent_at or 0.0) < now - ANSWER_S
-    return row.due < now - LATE_S or (row.due > now + LATE_S and row.state == "unknown")
+        return bool((row.sent_at or 0.0) < now - ANSWER_S)
+    return bool(row.due < now - LATE_S or (row.due > now + LATE_S and row.state == "unknown"))
 
 
 def _closed(sql: sa.Connection, now: float) -> set[str]:
