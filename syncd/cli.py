@@ -48,6 +48,7 @@ from syncd.errors import ConfigInvalid, SyncdError
 from syncd.init import Given, Means, Wishes
 from syncd.init import init as make_config
 from syncd.metrics import Figures
+from syncd.outage import outage_of
 from syncd.play import play
 from syncd.serve import serve as serve_daemon
 from syncd.settings import Config, did_you_mean, parse_interval
@@ -149,10 +150,9 @@ def run(arguments: list[str], outside: Outside) -> int:
         return _failed(outside, str(error), WRONG)
     except SyncdError as error:
         return _failed(outside, str(error))
-    except sa.exc.OperationalError as error:
-        log.exception("The database failed.", action="database")
-        return _failed(outside, f"store.url: the database cannot be used now ({type(error.orig).__name__})")
     except Exception as error:
+        if (why := outage_of(error)) is not None:
+            return _failed(outside, f"store.url: the database cannot be used now: {why}")
         log.exception("This is a bug in syncd.", action="bug")  # told by type and place, without any value
         return _failed(outside, f"syncd failed ({type(error).__name__}): this is a bug; the lines above say where.")
     return DONE

@@ -27,6 +27,7 @@ from syncd.app import App
 from syncd.clock import Clock, WallClock
 from syncd.errors import SyncdError, Unavailable
 from syncd.logs import striker, trace_of
+from syncd.outage import outage_of
 from syncd.sealing import Entropy, Sealer
 from syncd.settings import Config
 from syncd.store import Store, open_engine
@@ -400,6 +401,9 @@ class Desk:
             return "done", _plain(work.result())
         if isinstance(error, SyncdError):
             return "failed", _told_of(error)
+        if (why := outage_of(error)) is not None:
+            log.error("The database failed under a handed-over command.", action="store_failed", part=command, why=why)
+            return "failed", _told_of(Unavailable(f"store.url: the database cannot be used now: {why}"))
         log.error("A handed-over command died.", action="handover.bug", command=command, trace=trace_of(error))
         return "failed", _told_of(SyncdError("the daemon failed at this command; its log says where"))
 

@@ -26,6 +26,7 @@ from syncd.errors import ConfigInvalid, Unavailable
 from syncd.handover import Desk, Progress, RunCommand, Told
 from syncd.limits import Priority
 from syncd.logs import trace_of
+from syncd.outage import outage_of
 from syncd.owner import Ownership
 from syncd.reach import ReachMetrics
 from syncd.sealing import Entropy
@@ -263,7 +264,7 @@ class Daemon:
             await _ended([self._work])
 
     async def _kept_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what goes on for ever; if it dies of a bug, tell that, and begin it again after a while."""
+        """Do what goes on for ever; if it dies, tell what of, and begin it again after a while."""
         deaths = 0
         while True:
             self.down.discard(name)
@@ -273,14 +274,18 @@ class Daemon:
                 await asyncio.wait([task])
             finally:
                 await _ended([task])
-            error = None if task.cancelled() else task.exception()
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()  # not by us: we are still here
             if error is None:
                 return
             deaths = 1 if self.clock.now() - began > STEADY_S else deaths + 1
             wait_s = push.delay_s(deaths, self.engine.rng.random())
             self.down.add(name)
-            log.error("A part of syncd died and will be begun again.", action="died", part=name, wait_s=round(wait_s),
-                      trace=trace_of(error))  # fmt: skip
+            if (why := outage_of(error)) is not None:
+                log.error("The database failed; a part of syncd begins again.", action="store_failed", part=name,
+                          wait_s=round(wait_s), why=why)  # fmt: skip
+            else:
+                log.error("A part of syncd died and will be begun again.", action="died", part=name,
+                          wait_s=round(wait_s), trace=trace_of(error))  # fmt: skip
             await self.clock.sleep_until(self.clock.now() + wait_s)
 
     # commands of others

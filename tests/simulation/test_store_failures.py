@@ -1,0 +1,74 @@
+"""The database fails once, at any statement: the lane begins again, whoever asked is told, nothing is lost or doubled.
+
+SQLite is busy, full, or its disk fails, at each statement and each commit of small scenarios, and a commit fails after
+it took effect; PostgreSQL refuses a transaction that it cannot serialize, and its connection is killed in a commit,
+before and after that took effect.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from syncd import schema
+from syncd.store import open_engine
+from tests.postgres import PostgresServer
+from tests.simulation.failing import COMMIT, FAILURES, ON_POSTGRESQL, Failure, KeptUp, play_failing
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.stage import Told, differences, in_memory
+
+EACH = int(os.environ.get("STATEMENTS_EACH", "20"))  # `make prove` plays all
+NAMES = ["born together", "move without an answer", "resolved", "event"]
+LONG = ["batch", "screened"]  # for `make prove` alone: their statements are many
+
+
+@pytest.fixture(scope="module")
+def postgres(postgres_server: PostgresServer) -> Iterator[sa.Engine]:
+    with postgres_server.database() as url:
+        engine = open_engine(url)
+        schema.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+
+
+def calm(name: str, engine: sa.Engine, failure: Failure) -> tuple[KeptUp, Told]:
+    """A scenario without a failure: how many statements there are, and how it ends."""
+    stage = play_failing(SCENARIOS[name], engine, failure, None)
+    assert stage.problems == []
+    return stage, stage.ended()
+
+
+def is_survived(name: str, engine: sa.Engine, failure: Failure, at: int, end: Told) -> None:
+    """A scenario with a failure must end as the calm one."""
+    stage = play_failing(SCENARIOS[name], engine, failure, at)
+    assert stage.failing.failed == 1
+    assert differences(stage, end) == [], (
+        f"{SCENARIOS[name].sentence} Statement {at}: {stage.failing.statements[at - 1]}"
+    )
+    told = [line for line in stage.lines if line.get("action") == "store_failed"]
+    assert stage.told_off or told, "nobody was told"
+
+
+@pytest.mark.parametrize("name", NAMES + LONG * (EACH == 1))
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_statement_that_fails_changes_nothing(kind: str, name: str) -> None:
+    failure = FAILURES[kind]
+    stage, end = calm(name, in_memory(), failure)
+    step = 1 if EACH == 1 else EACH * (3 if failure.only_commits else 9)
+    for at in range(1 + len(name + kind) % step, len(stage.failing.statements) + 1, step):
+        is_survived(name, in_memory(), failure, at, end)
+
+
+@pytest.mark.parametrize("kind", ON_POSTGRESQL)
+def test_postgresql_may_fail_as_well(kind: str, postgres: sa.Engine) -> None:
+    failure, name = ON_POSTGRESQL[kind], "born together"
+    stage, end = calm(name, postgres, failure)
+    step = EACH if EACH == 1 or failure.only_commits else EACH * 9
+    for at in range(1 + len(kind) % step, len(stage.failing.statements) + 1, step):
+        is_survived(name, postgres, failure, at, end)
+
+
+def test_commits_are_among_the_statements_that_fail() -> None:
+    stage, _ = calm("born together", in_memory(), FAILURES["busy"])
+    assert stage.failing.statements.count(COMMIT) > 20
