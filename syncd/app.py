@@ -18,7 +18,7 @@ import httpx
 import orjson
 import sqlalchemy as sa
 
-from syncd import crosscheck, cycle, mapping, schema
+from syncd import crosscheck, keys, mapping, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Plugin
 from syncd.cycle import Engine, Lane
@@ -96,7 +96,8 @@ def build_world(config: Config, plugins: Mapping[str, Plugin], sealer: Sealer) -
         for name, settings in config.pairs.items()
         if settings.left in made and settings.right in made
     )
-    return World(made, pairs, sealer.digest, _sealing(sealer), _unsealing(sealer), _stamp(config, made))
+    stamp = _stamp(config, made)
+    return World(made, pairs, sealer.digest, _sealing(sealer), _unsealing(sealer), stamp, sealer.tombstone)
 
 
 def _connection(name: str, settings: ConnectionSettings, plugin: Plugin) -> Connection:
@@ -221,12 +222,8 @@ def _budgets(connection: sa.Connection) -> list[dict[str, Any]]:
 
 
 def prove_key(connection: sa.Connection, sealer: Sealer) -> None:
-    """Refuse a key other than the one that the store's digests were made with."""
-    known = cycle.recalled(connection, "key_check")
-    if known is None:
-        cycle.remember(connection, "key_check", sealer.key_check)
-    else:
-        sealer.require(known)
+    """Refuse a key other than the one that the store was made with, and take up the store's own keys."""
+    keys.prove(connection, sealer)
 
 
 def ownership_of(config: Config, engine: sa.Engine) -> Ownership:
@@ -250,6 +247,7 @@ class App:
     store: Store
     engine: Engine
     gates: Mapping[str, Gate]
+    sealer: Sealer
     clients: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)
     hearing: Hearing = field(default_factory=Hearing)
 
@@ -265,6 +263,7 @@ def open_store(config: Config, clock: Clock, sealer: Sealer, *, threaded: bool =
     store = Store(open_engine(store_url(config)), clock, threaded=threaded)
     store.run_now(migrate)
     store.run_now(prove_key, sealer)
+    store.run_now(keys.complete, sealer)
     return store
 
 
@@ -324,7 +323,7 @@ def build(
     engine = Engine(world, store, store.clock, rng, lanes)
     engine.guard = Guard(config.guard.changed_least, config.guard.changed_share)
     engine.emptied = Emptied(config.guard.vanished_least, config.guard.vanished_share)
-    return App(config, plugins, world, store, engine, gates, clients)
+    return App(config, plugins, world, store, engine, gates, sealer, clients)
 
 
 def _webhook_url(config: Config, name: str) -> str | None:

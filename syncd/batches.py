@@ -151,6 +151,19 @@ def pending_of(work: Work, batch: str) -> list[Any]:
     return [item for item in items_of(work, batch) if item.state in ("waiting", "sent")]
 
 
+def end_if_empty(work: Work, batch: str) -> None:
+    """Nothing is left that this batch would hold: it does not go out."""
+    if not pending_of(work, batch):
+        _end(work, batch, "done")
+
+
+def keep_out(work: Work, pair: Pair, application: str) -> None:
+    """An application that was screened before, of which nothing else is known any more, goes into no batch."""
+    row = {"pair": pair.name, "application": application, "batch": "", "state": "done", "name": None, "content": None,
+           "credits": 0.0, "sent_at": None, "reason": None, "detail": ""}  # fmt: skip
+    upsert(work.sql, _items, [row])
+
+
 def batch_of(work: Work, id_: str) -> Any:
     """A batch by its id here."""
     return work.sql.execute(sa.select(_batches).where(_batches.c.id == id_)).first()
@@ -310,6 +323,8 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
     if intent is None or intent.state != "open":
         return False
     pair = work.world.pair(turn.pair)
+    if {one.application for one in files} - {item.application for item in pending_of(work, turn.id)}:
+        return False  # somebody was taken out while the files were read
     first = turn.sent_at is None
     for one in files:
         where = (_items.c.pair == pair.name, _items.c.application == one.application)

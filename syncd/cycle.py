@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from syncd import calls, pull, push, schema
+from syncd import calls, drafts, pull, push, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
 from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
@@ -133,17 +133,21 @@ class Engine:
     async def do(self, function: Callable[Concatenate[Work, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function over the rows in one transaction, and wake the lanes that it made work for."""
         woken: set[str] = set()
+        dropped: dict[tuple[str, str], int] = {}
 
         def within(connection: sa.Connection) -> T:
             work = Work(Tx(connection, self.clock.now()), self.world, self.new_id, learning=self.learning)
             result = function(work, *args, **kwargs)
             work.tx.flush()
             woken.update(work.woken)
+            dropped.update(work.dropped)
             return result
 
         result = await self.store.run(within)
         for name in sorted(woken):  # a set of names has another order in each process
             self.wake(name)
+        for (name, kind), count in dropped.items():
+            self.mention("erased_seen", connection=name, kind=kind, count=count)
         return result
 
     def new_id(self) -> str:
@@ -748,7 +752,7 @@ def _linked(work: Work, connection: Connection, walk: Walk) -> int:
 def draft_of(work: Work, id_: str, word: str | None) -> Any:
     """The draft of an open create intent, to look its likeness up before it is sent."""
     intent = push.load(work, id_)
-    return push._draft(work, intent, word, unsealed(work, intent)) if intent else None  # noqa: SLF001
+    return drafts.draft_of(work, intent, word, unsealed(work, intent)) if intent else None
 
 
 @dataclass(frozen=True)
@@ -815,7 +819,7 @@ def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]
         opens=tuple(row.a for row in told["intent"] if row.b == "open"),
         mark=marked[0] if marked and not marked[1] else None,
         detail=marked[0] if marked and marked[1] else None,
-        cursors={row["walk"]: row for row in connection.execute(_WALKS, {"name": name}).mappings()},
+        cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
         backlog=max((row.n for row in told["backlog"] if row.a in feeds), default=0),
         next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
     )

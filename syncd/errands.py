@@ -22,7 +22,20 @@ from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.screenings import marker_of, sentence_of
 from syncd.setup import Connection, Pair
 from syncd.store import upsert
-from syncd.work import ATTACH, ERRANDS, IN_FLIGHT, OUTCOME, RULE, SCREEN, UNSCHEDULE, UNSENT, Work, mark, note
+from syncd.work import (
+    ATTACH,
+    ERRANDS,
+    IN_FLIGHT,
+    OUTCOME,
+    REMARKS,
+    RULE,
+    SCREEN,
+    UNSCHEDULE,
+    UNSENT,
+    Work,
+    mark,
+    note,
+)
 
 BEFORE = "before"  # the version of a deed that must not be done: what asks for it was so before we came
 
@@ -314,6 +327,14 @@ def _keep(work: Work, pair: str, end: End, what: str, source: str, version: str,
     row = {"pair": pair, "end": end.value, "what": what, "source": source, "version": version, "content": content,
            "at": work.tx.now}  # fmt: skip
     upsert(work.sql, schema.deeds, [row])
+
+
+def let_be(work: Work, pair: Pair, source: RecordRow, file: str | None) -> None:
+    """Whatever is done once for a record was done, or must not be done any more; ``file``: the version it has now."""
+    end = pair.end_of(source.connection).other
+    kinds = {Kind.APPLICATION: (ATTACH, OUTCOME, SCREEN), Kind.SCREENING: (*sorted(REMARKS), RULE)}
+    for what in kinds.get(Kind(source.kind), ()):
+        _keep(work, pair.name, end, what, source.id, file or BEFORE if what == ATTACH else BEFORE)
 
 
 def _forget(work: Work, pair: Pair, end: End, what: str, source: str) -> None:

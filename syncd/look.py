@@ -303,6 +303,7 @@ def case_of(row: Mapping[str, Any], pair: Pair | None, link: LinkRow | None) -> 
         choices=tuple(row["detail"].split()) if row["reason"] in CHOOSING and row["intent"] is None else (),
         is_write=row["intent"] is not None,
         is_linked=link is not None and link.left is not None and link.right is not None,
+        ref=row["ref"],
     )
 
 

@@ -30,7 +30,8 @@ WORK = ("lookup", "write", "read", "detail")
 STOPS = ("auth", "emptied", "large", "person")
 REASONS = (
     "ambiguous_job", "batch_cancelled", "batch_failed", "batch_gone", "batch_late", "batch_refused", "cannot_reopen",
-    "conflict", "credits_per_day", "duplicate", "email_taken", "erasure", "file_refused", "files_changed",
+    "conflict", "credits_per_day", "duplicate", "email_taken", "erased_left", "erased_returned", "erasure",
+    "file_refused", "files_changed",
     "job_unclear", "key_expired", "missing", "no_credits", "no_email", "no_file", "no_result", "no_word_for",
     "not_taken", "other_name", "parent_gone", "ping_pong", "places_differ", "rejected", "rows_differ",
     "second_application", "several_active", "spokes_disagree", "taken_but_not_found", "terminal_conflict",
@@ -135,6 +136,8 @@ SECTIONS: Mapping[str, tuple[Measure, ...]] = {
         _counter("writes", "Writes done", "connection", "kind", "call"),
         _histogram("propagation_seconds", "From seeing a change to its confirmation at the connection that was "
                    "written to", "connection", "kind", buckets=_DELAY_S),
+        _counter("erased_sightings", "Records of people whom `syncd forget` erased that were told again, and dropped",
+                 "connection", "kind"),
         _counter("missed_changes", "Changes that only a sweep found, after the first sync: neither a webhook nor a "
                  "poll had told them", "connection"),
         _gauge("oldest_waiting_timestamp_seconds", "Since when the oldest write has waited (held ones do not count); "

@@ -134,10 +134,12 @@ class Metrics:
 
     # work
 
-    def listen(self, action: str, facts: Mapping[str, str]) -> None:
+    def listen(self, action: str, facts: Mapping[str, Any]) -> None:
         """Count what an engine tells (a listener)."""
         if action == "page":
             self.count("syncd_pages_total", facts["connection"], facts["walk"])
+        elif action == "erased_seen":
+            self.count("syncd_erased_sightings_total", facts["connection"], facts["kind"], by=float(facts["count"]))
         elif action == "written":
             self.count("syncd_writes_total", facts["connection"], facts["kind"], facts["call"])
         elif action in {"walked", "broken_off"}:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import people, schema
+from syncd import people, schema, tombstones
 from syncd.connector import Walk
 from syncd.finding import load_alike
 from syncd.limits import Priority
@@ -21,6 +21,7 @@ from syncd.rows import RecordRow
 from syncd.settle import load, settle
 from syncd.setup import Connection
 from syncd.store import upsert
+from syncd.tombstones import Sighting
 from syncd.work import FIRST, Work, mark, note
 
 LIST, GET = "list", "get"
@@ -45,6 +46,7 @@ def absorb(
     ``walk``: name, number and position of the page in a walk, for presence. Nothing is settled yet.
     """
     known = [_told(work, connection, record) for record in records if record.ref.kind in connection.terms]
+    known = _without_erased(work, connection, known)
     _load(work, connection, known)
     touched: dict[tuple[str, str], bool] = {}
     for one in sorted(known, key=lambda one: _order(connection, one.record.ref)):
@@ -62,6 +64,13 @@ def _order(connection: Connection, ref: Ref) -> tuple[int, int, str]:
 def _told(work: Work, connection: Connection, record: Record) -> Told:
     values = connection.vocabulary.read(record)
     return Told(record, values, digests(values, work.world.digest))
+
+
+def _without_erased(work: Work, connection: Connection, known: list[Told]) -> list[Told]:
+    """Nothing of erased people is taken in."""
+    told = [Sighting(one.record, one.values.get("email"), one.digests.get("resume")) for one in known]
+    hers = tombstones.dropped(work, connection, told)
+    return [one for one in known if one.record.ref not in hers] if hers else known
 
 
 def settle_all(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:
@@ -173,10 +182,16 @@ def _has_details(work: Work, connection: Connection, kind: Kind) -> bool:
     """Whether a get tells more that some pair compares; where a person is rows, an application's get tells hers too."""
     kinds = {kind, Kind.CANDIDATE} if connection.facts.rows and kind is Kind.APPLICATION else {kind}
     return any(
-        connection.terms[each].details & pair.fields[each]
+        connection.terms[each].details & (pair.fields[each] | _sent_on(pair, connection, each))
         for each in kinds
         for pair in work.world.pairs_of(connection.name, each)
     )
+
+
+def _sent_on(pair: Pair, connection: Connection, kind: Kind) -> frozenset[str]:
+    """What a pair compares with nothing, and sends on from here: a résumé."""
+    is_sent = kind is Kind.APPLICATION and pair.end_of(connection.name).other in pair.resumes
+    return frozenset({"resume"}) if is_sent else frozenset()
 
 
 def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[str, str], view: str) -> bool:
@@ -301,9 +316,10 @@ def absorb_page(
     records = [r for r in page.records if since is None or r.updated_at is None or r.updated_at >= since]
     if since is None:
         _free_page(work, connection.name, walk.name, position)
+    dropped = dict(work.dropped)
     touched = absorb(work, connection, records, LIST, (walk.name, no, position) if since is None else None)
     settle_all(work, connection, touched)
-    if since is None:
+    if since is None and dropped == work.dropped:  # of a page that tells an erased person no digest is kept
         _keep_page(work, connection, walk.name, position, page, no, stamp, touched)
     _advance(work, cursor, page, records)
     return False

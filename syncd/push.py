@@ -11,9 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 import tenacity
 
-from syncd import people, pull, schema
+from syncd import people, pull, schema, tombstones
 from syncd.bases import sent_digest, sent_values, took_effect
 from syncd.connector import Connector, Finds, Pipelines
+from syncd.drafts import create_link, draft_of, in_their_words, parents_of
+from syncd.erasing import draft_in
 from syncd.errors import (
     AuthFailed,
     Gone,
@@ -28,14 +30,14 @@ from syncd.holds import hold_record
 from syncd.intents import delete_intent, hold_intent, save_intent, unsealed
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, digest_value
-from syncd.model import Draft, Fields, Kind, Parent, Record, Ref
+from syncd.model import Draft, Fields, Kind, Record, Ref
 from syncd.reconcile import End
 from syncd.resting import rest, strangers
 from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.settle import settle, settle_children
 from syncd.setup import Connection
 from syncd.store import upsert
-from syncd.work import CREATE, IN_FLIGHT, ROWS, SUBMIT, Work, mark, note
+from syncd.work import CREATE, ERASED, IN_FLIGHT, ROWS, SUBMIT, Work, mark, note
 
 CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
 LOOKS = 2  # look-ups without a trace before a create counts as not done
@@ -173,66 +175,11 @@ def _job_at_target(work: Work, intent: IntentRow) -> str | None:
     if intent.ref is not None:
         row = work.tx.record(intent.connection, Kind.APPLICATION, intent.ref)
         return row.job if row else None
-    parents = _parents(work, intent)
+    parents = parents_of(work, intent)
     return parents[Kind.JOB].id if parents and Kind.JOB in parents else None
 
 
 # --- creating -------------------------------------------------------------------------------------------------------
-
-
-def _create_link(work: Work, intent: IntentRow) -> LinkRow | None:
-    return work.tx.link(intent.link) if intent.link is not None else None
-
-
-def _parents(work: Work, intent: IntentRow) -> dict[Kind, Parent] | None:
-    """The parents of what is to be created, as the target knows them; None: one of them is not there (any more)."""
-    link = _create_link(work, intent)
-    if link is None:
-        return None
-    if link.kind != Kind.APPLICATION.value:
-        return {}
-    pair = work.world.pair(link.pair)
-    end = pair.end_of(intent.connection)
-    source = work.tx.record(pair.at(end.other).name, Kind.APPLICATION, getattr(link, end.other) or "")
-    if source is None or source.gone:
-        return None
-    parents: dict[Kind, Parent] = {}
-    for kind, id_ in ((Kind.JOB, source.job), (Kind.CANDIDATE, source.candidate)):
-        across = work.tx.link_at(pair.name, kind, end.other, id_) if id_ else None
-        target = getattr(across, end) if across else None
-        row = work.tx.record(intent.connection, kind, target) if target else None
-        if row is not None and not row.gone:
-            parents[kind] = Parent(row.id, row.source_id)
-    return parents if Kind.JOB in parents else None
-
-
-def _draft(work: Work, intent: IntentRow, word: str | None, values: dict[str, Any]) -> Draft | None:
-    """The draft of a create intent in the target's words."""
-    link, parents = _create_link(work, intent), _parents(work, intent)
-    if link is None or parents is None:
-        return None
-    connection = work.world.connections[intent.connection]
-    kind = Kind(intent.kind)
-    pair = work.world.pair(link.pair)
-    fields_ = _in_their_words(connection, values["fields"], word)
-    return Draft(
-        kind=kind,
-        fields=connection.vocabulary.write(kind, fields_),
-        parents=parents,
-        source_id=getattr(link, pair.end_of(intent.connection).other),
-        person=connection.vocabulary.write(Kind.CANDIDATE, values.get("person", {})),
-    )
-
-
-def _in_their_words(connection: Connection, fields_: Fields, word: str | None) -> dict[str, Any]:
-    """Our fields with their words for stage and status; ``word`` is the stage as resolved in the pipeline."""
-    out = dict(fields_)
-    if out.get("stage") is not None and word is not None:
-        out["stage"] = word
-    for name in sorted(WORDED - {"stage"}):
-        if out.get(name) is not None:
-            out[name] = connection.vocabulary.words[name].theirs(str(out[name]))[0]
-    return out
 
 
 def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = UNASKED) -> Order | None:
@@ -243,7 +190,7 @@ def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = U
     values = unsealed(work, intent)
     if _has_moved_on(values.get("fields", {}), stage):
         return None
-    draft = _draft(work, intent, word, values)
+    draft = draft_of(work, intent, word, values)
     if draft is None or _is_outdated(work, intent, values):
         drop_create(work, intent)
         return None
@@ -254,7 +201,7 @@ def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = U
 
 def _is_outdated(work: Work, intent: IntentRow, values: dict[str, Any]) -> bool:
     """Whether the person that a create bears was told otherwise since it was planned."""
-    link = _create_link(work, intent)
+    link = create_link(work, intent)
     borne = {n: v for n, v in values.get("person", {}).items() if n not in values.get("defaulted", ())}
     if link is None or not borne:
         return False
@@ -306,7 +253,10 @@ def adopt(work: Work, id_: str, records: tuple[Record, ...], *, ours: bool) -> N
     What the create bore gets bases; what it could not bear has none and is planned as an update at once.
     """
     intent = load(work, id_)
-    link = _create_link(work, intent) if intent else None
+    link = create_link(work, intent) if intent else None
+    if intent is not None and intent.call == ERASED:
+        tombstones.was_made(work, intent, records)
+        return
     if intent is None or link is None:
         return
     connection = work.world.connections[intent.connection]
@@ -393,7 +343,7 @@ def send_update(
     intent.expected = {name: told.get(name, EMPTY) for name in values}
     intent.expected_version = record.version
     mark_sent(work, intent, {"fields": values, "word": word})
-    theirs = connection.vocabulary.write(ref.kind, _in_their_words(connection, values, word))
+    theirs = connection.vocabulary.write(ref.kind, in_their_words(connection, values, word))
     return Order(intent.id, ref.kind, record=record, fields=theirs)
 
 
@@ -553,12 +503,14 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
     if intent is None:
         return
     connection = work.world.connections[intent.connection]
-    if isinstance(error, OutcomeUnknown):
+    if intent.call == ERASED and not isinstance(error, OutcomeUnknown | Taken):
+        delete_intent(work, intent)  # nothing was made
+    elif isinstance(error, OutcomeUnknown):
         intent.state = "unknown"
         intent.due = work.tx.now + max(1.0, connection.facts.visible_s)
         save_intent(work, intent)
         note(work, intent.connection, intent.kind, intent.ref or "", "unknown", link=intent.link, detail=intent.call)
-    elif isinstance(error, Taken) and intent.call == CREATE:
+    elif isinstance(error, Taken) and intent.call in {CREATE, ERASED}:
         intent.state, intent.due, intent.reason = "unknown", work.tx.now, "taken"
         save_intent(work, intent)
     elif isinstance(error, Rejected | Taken):
@@ -593,6 +545,8 @@ def not_found(work: Work, id_: str) -> None:
     if intent.reason == "taken" and intent.looks + 1 >= LOOKS:
         intent.reason = None
         hold_intent(work, intent, "taken_but_not_found")
+    elif intent.looks + 1 >= LOOKS and intent.call == ERASED:
+        delete_intent(work, intent)
     elif intent.looks + 1 >= LOOKS:
         intent.looks = 0
         reopen(work, intent, "did_not", 1.0)
@@ -611,6 +565,9 @@ def found(work: Work, id_: str, records: tuple[Record, ...]) -> None:
         not_found(work, id_)
         return
     chosen = (own[0], *_belonging(own[0], records))
+    if intent.call == ERASED:
+        tombstones.was_made(work, intent, chosen)
+        return
     if intent.sent_values is not None and intent.reason != "taken":
         values = {**sent_values(work, intent), "answered": False}
         intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
@@ -635,10 +592,12 @@ def lookup_of(work: Work, id_: str) -> tuple[IntentRow, Draft | None] | None:
     if strangers(work, intent):
         rest(work, intent)
         return None
-    if intent.call != CREATE:
+    if intent.call not in {CREATE, ERASED}:
         return intent, None
     values = sent_values(work, intent)
-    draft = _draft(work, intent, values.get("word"), values)
+    if intent.call == ERASED:
+        return intent, draft_in(values)
+    draft = draft_of(work, intent, values.get("word"), values)
     if draft is None:
         hold_intent(work, intent, "unknown_outcome", "a parent is gone")
         return None

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+SUBSCRIPTION_PLACE = "subscriptions/{connection}/{remote}"  # the place to which a sealed column is bound, by its row
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives rising numbers to INTEGER keys alone
 
 # What is true of the store as a whole: the check value of the key that its digests were made with.
@@ -179,8 +180,8 @@ intents = Table(
     Column("state", String, nullable=False),  # open, sent, unknown, held; done ones are deleted, the journal keeps them
     Column("link", _Number, ForeignKey("links.id")),  # whose empty end a create fills
     Column("wants", JSON, nullable=False),
-    Column("sealed", LargeBinary),
-    Column("sent_values", LargeBinary),
+    Column("sealed", LargeBinary, info={"bound_to": "{id}"}),
+    Column("sent_values", LargeBinary, info={"bound_to": "{id}/sent"}),
     Column("source", String),  # connection whose values are written
     Column("told_at", Float, nullable=False),
     Column("expected", JSON),
@@ -348,7 +349,7 @@ subscriptions = Table(
     Column("remote", String, nullable=False),
     Column("url", String, nullable=False),
     Column("events", JSON, nullable=False),
-    Column("secret", LargeBinary),
+    Column("secret", LargeBinary, info={"bound_to": SUBSCRIPTION_PLACE}),
     Column("made_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
     Column("ended_at", Float),
@@ -364,4 +365,18 @@ swings = Table(
     Column("field", String, primary_key=True),
     Column("turns", JSON, nullable=False),
     Column("frozen_at", Float),
+)
+
+# Who was erased, as keyed digests (of a subkey of their own) of all that names her: an e-mail address, a record of a
+# connection. ``grave``: a number drawn at the erasure, the same for all of hers. ``allowed_at``: since when her return
+# is allowed; her old applications stay known so that nothing irreversible is done about them a second time.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("grave", String, nullable=False),
+    Column("what", String, nullable=False),  # email, or a record's kind
+    Column("at", Float, nullable=False),
+    Column("allowed_at", Float),
+    Index("tombstones_by_grave", "grave"),
 )

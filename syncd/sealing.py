@@ -4,6 +4,10 @@ The key stands outside the database, so whoever has the database alone learns no
 AES-256-GCM (NIST SP 800-38D) bound to the row and column they belong to, digests are keyed BLAKE2b (RFC 7693), and each
 purpose has a subkey of its own by HKDF (RFC 5869). A sealed value begins with a version byte, so that another key or
 cipher can be told apart later. Nonces come from the entropy that is passed in: ``os.urandom`` in production.
+
+Values can be sealed anew under another master, digests cannot be made anew without their values. So the keys of
+digests are keys of their own, which the store keeps sealed (``wrapped``): another master wraps them again, and all
+digests stay.
 """
 
 import base64
@@ -13,7 +17,8 @@ import hmac
 import os
 import stat
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +37,41 @@ VERSION = b"\x01"
 Entropy = Callable[[int], bytes]  # so many random bytes
 
 
+DIGESTS, TOMBSTONES = "digests", "tombstones"  # what the store's own keys are for
+
+
 class Sealer:
-    """Seals, unseals and digests under one master key of 32 bytes."""
+    """Seals, unseals and digests. One master key of 32 bytes is in force; what others sealed is read too.
+
+    Without the store's own keys (see ``unwrap``) digests are made under keys that follow from the first master.
+    """
 
     def __init__(self, master: bytes, entropy: Entropy) -> None:
-        if len(master) != KEY_LENGTH:
-            raise ConfigInvalid(f"the key has {len(master)} bytes; it must have {KEY_LENGTH}")
         self._entropy = entropy
-        self._cipher = AESGCM(_subkey(master, "sealed values"))
-        self._digest_key = _subkey(master, "digests")
-        self.key_check = _subkey(master, "key check")[:DIGEST_LENGTH].hex()
-        self._field = lru_cache(maxsize=1000)(self._begin)
+        self._ciphers: dict[str, AESGCM] = {}
+        self.key_check = self.learn(master)
+        self._own: dict[str, bytes] = {purpose: _subkey(master, purpose) for purpose in (DIGESTS, TOMBSTONES)}
+        self._take_up()
 
     def __repr__(self) -> str:
         return "Sealer(…)"
 
+    def learn(self, master: bytes) -> str:
+        """Know one more master, to read what it sealed; its check value."""
+        if len(master) != KEY_LENGTH:
+            raise ConfigInvalid(f"the key has {len(master)} bytes; it must have {KEY_LENGTH}")
+        check = _subkey(master, "key check")[:DIGEST_LENGTH].hex()
+        self._ciphers[check] = AESGCM(_subkey(master, "sealed values"))
+        return check
+
+    def knows(self, key_check: str) -> bool:
+        """Whether a master is known, by its check value."""
+        return key_check in self._ciphers
+
     def seal(self, data: bytes, about: str) -> bytes:
         """Encrypt ``data`` for the one place that ``about`` names (table, row and column)."""
         nonce = self._entropy(NONCE_LENGTH)
-        return VERSION + nonce + self._cipher.encrypt(nonce, data, _bound(about))
+        return VERSION + nonce + self._ciphers[self.key_check].encrypt(nonce, data, _bound(about))
 
     def unseal(self, sealed: bytes, about: str) -> bytes:
         """Decrypt what was sealed for ``about``.
@@ -61,10 +82,10 @@ class Sealer:
         if sealed[:1] != VERSION:
             raise ConfigInvalid(f"{about}: sealed in a form that this version of syncd does not know")
         nonce, rest = sealed[1 : 1 + NONCE_LENGTH], sealed[1 + NONCE_LENGTH :]
-        try:
-            return self._cipher.decrypt(nonce, rest, _bound(about))
-        except (InvalidTag, ValueError) as error:  # ValueError: cut so short that it has no nonce
-            raise Rejected(f"{about}: the sealed value was changed or belongs elsewhere") from error
+        for cipher in self._ciphers.values():
+            with suppress(InvalidTag, ValueError):  # ValueError: cut so short that it has no nonce
+                return cipher.decrypt(nonce, rest, _bound(about))
+        raise Rejected(f"{about}: the sealed value was changed or belongs elsewhere")
 
     def digest(self, field: str, text: str) -> str:
         """The keyed digest (32 hex digits) of a field's canonical text; equal texts of other fields differ."""
@@ -72,19 +93,48 @@ class Sealer:
         state.update(text.encode("utf-8", "surrogatepass"))
         return str(state.hexdigest())
 
+    def tombstone(self, what: str, text: str) -> str:
+        """The keyed digest (32 hex digits) of what names an erased person; the key is used for nothing else."""
+        state = self._grave(what).copy()
+        state.update(text.encode("utf-8", "surrogatepass"))
+        return str(state.hexdigest())
+
     def require(self, key_check: str) -> None:
-        """Raise ``ConfigInvalid`` unless the store, which kept ``key_check``, was made with this key."""
-        if not hmac.compare_digest(key_check.encode(), self.key_check.encode()):
+        """The store was made with this master: it is in force from now on. ``ConfigInvalid`` where it is not known."""
+        known = [check for check in self._ciphers if hmac.compare_digest(key_check.encode(), check.encode())]
+        if not known:
             raise ConfigInvalid(
                 "store.key: the store was made with another key; give back its key, or its key file (store.key_file)"
             )
+        self.key_check = known[0]
 
-    def _begin(self, field: str) -> Any:
-        # The key takes a compression of its own; done once per field, a digest costs half.
-        state = hashlib.blake2b(key=self._digest_key, digest_size=DIGEST_LENGTH)
-        name = field.encode("utf-8", "surrogatepass")
-        state.update(len(name).to_bytes(4) + name)  # with its length, so that no text can continue a field's name
-        return state
+    # the store's own keys
+
+    def make_own(self, purpose: str) -> None:
+        """Draw one of the store's own keys."""
+        self._own[purpose] = self._entropy(KEY_LENGTH)
+        self._take_up()
+
+    def wrapped(self, purpose: str) -> str:
+        """One of the store's own keys, sealed under the master in force, as text."""
+        return base64.b64encode(self.seal(self._own[purpose], f"keys/{purpose}")).decode()
+
+    def unwrap(self, purpose: str, text: str) -> None:
+        """Take up one of the store's own keys; raises ``Rejected`` where no known master has sealed it."""
+        self._own[purpose] = self.unseal(base64.b64decode(text), f"keys/{purpose}")
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self._field = lru_cache(maxsize=1000)(partial(_begin, self._own[DIGESTS]))
+        self._grave = lru_cache(maxsize=100)(partial(_begin, self._own[TOMBSTONES]))
+
+
+def _begin(key: bytes, field: str) -> Any:
+    # The key takes a compression of its own; done once per field, a digest costs half.
+    state = hashlib.blake2b(key=key, digest_size=DIGEST_LENGTH)
+    name = field.encode("utf-8", "surrogatepass")
+    state.update(len(name).to_bytes(4) + name)  # with its length, so that no text can continue a field's name
+    return state
 
 
 def _subkey(master: bytes, purpose: str) -> bytes:
@@ -142,16 +192,30 @@ def _read_key_file(path: Path) -> bytes:
 def _make_key_file(path: Path, entropy: Entropy) -> None:
     """Make the file whole or not at all, though a stop come between or another process do the same."""
     fresh = path.with_name(f"{path.name}.{entropy(8).hex()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(entropy(KEY_LENGTH).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_synced(fresh, entropy(KEY_LENGTH).hex() + "\n")
     try:
         path.hardlink_to(fresh)
     except FileExistsError:
         pass  # another process was first: its key is the key
     finally:
         fresh.unlink()
+    _sync_folder(path.parent)
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Make a file of mode 0600 with this text, on the disk before this returns; none may be there."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_synced(path: Path, text: str) -> None:
+    """Put a file of mode 0600 with this text in the place of another, whole or not at all."""
+    fresh = path.with_name(f"{path.name}.fresh")
+    fresh.unlink(missing_ok=True)  # what a stop has left
+    write_synced(fresh, text)
+    fresh.replace(path)
     _sync_folder(path.parent)
 
 

@@ -11,6 +11,7 @@ SCREENED = frozenset({
     "file_refused", "no_file", "no_result", "credits_per_day", "no_credits", "job_unclear", "batch_refused",
     "batch_failed", "batch_cancelled", "batch_late", "batch_gone", "key_expired", "files_changed",
 })  # fmt: skip
+ERASURES = frozenset({"erasure", "erased_left", "erased_returned"})
 TAKE_LEFT, TAKE_RIGHT, RETRY, DROP, LINK, NEW = "take left", "take right", "retry", "drop", "link", "new"
 
 
@@ -20,7 +21,7 @@ class Case:
 
     ``here``: the connection that the hold is about, ``there``: the one across, ``left`` and ``right``: those of the
     pair, ``target``: the one that is written. ``choices``: ids that look like the record. ``is_write``: a write waits.
-    ``is_linked``: two records are linked.
+    ``is_linked``: two records are linked. ``ref``: the record, or the number of an erasure.
     """
 
     reason: str
@@ -35,6 +36,7 @@ class Case:
     choices: tuple[str, ...] = ()
     is_write: bool = False
     is_linked: bool = False
+    ref: str = ""
 
 
 # --- reasons --------------------------------------------------------------------------------------------------------
@@ -82,6 +84,10 @@ _REASONS: Mapping[str, str] = {
     "several_active": "The person was moved at {here}, which does not say on which of several open applications. Move "
     "the right one there.",
     "places_differ": "The application and its person were moved to unlike stages at {here}. Make them alike there.",
+    "erased_left": "A write that was under way when a person was erased made this {kind} at {here}. Erase it there, "
+    "then drop this.",
+    "erased_returned": "Somebody whom `syncd forget` erased (erasure {ref}) seems to have applied again at {here}; it "
+    "is not taken in. To allow it: syncd forget --allow. To leave it so, drop this.",
     "erasure": "This person was made anonymous at {here} (row {detail}). Erase what stands elsewhere, then drop this.",
 }
 
@@ -106,6 +112,7 @@ def why(case: Case) -> str:
     words = {
         "field": spelled(case.field) or "record",
         "kind": case.kind,
+        "ref": case.ref,
         "detail": case.detail,
         "here": case.here,
         "there": case.there or "the other end",
@@ -141,7 +148,7 @@ def answers(case: Case) -> tuple[str, ...]:
     """What a person may answer, most useful first."""
     if case.is_write or case.reason in {"vanished", *SCREENED}:
         return (RETRY, DROP)
-    if case.reason in {"rows_differ", "erasure", "several_active", "places_differ"}:
+    if case.reason in {"rows_differ", "several_active", "places_differ", *ERASURES}:
         return (DROP,)
     if case.is_linked:
         return (TAKE_LEFT, TAKE_RIGHT, DROP)

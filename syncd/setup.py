@@ -104,9 +104,16 @@ class Pair:
         return self.flows_to(kind, end) and name in self.at(end).terms[kind].calls
 
 
+def _no_tombstone(what: str, text: str) -> str:
+    raise LookupError("this world erases nobody")
+
+
 @dataclass(frozen=True)
 class World:
-    """All that is configured, with the keyed digest and the sealing that the store's rows are made with."""
+    """All that is configured, with the keyed digest and the sealing that the store's rows are made with.
+
+    ``tombstone``: the keyed digest of what names an erased person.
+    """
 
     connections: Mapping[str, Connection]
     pairs: tuple[Pair, ...]
@@ -114,6 +121,7 @@ class World:
     seal: Callable[[Fields, str], bytes]
     unseal: Callable[[bytes, str], dict[str, object]]
     stamp: str = ""
+    tombstone: Digest = _no_tombstone
 
     def pairs_of(self, connection: str, kind: Kind) -> Iterator[Pair]:
         """The pairs that keep a connection's records of a kind in step."""

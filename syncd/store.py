@@ -99,6 +99,28 @@ class Store:
             self.around("after")
         return result
 
+    async def alone(self, function: Callable[Concatenate["Store", P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what makes its own transactions, or needs none, while nothing else is done in the store."""
+        with self.clock.busy():
+            if self._worker is None:
+                return function(self, *args, **kwargs)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._worker, lambda: function(self, *args, **kwargs))
+
+    def squeeze(self) -> bool:
+        """Leave no byte of deleted rows in the files; False: others hold them open, or it is not ours to do."""
+        try:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                if connection.dialect.name == "postgresql":
+                    for table in schema.metadata.sorted_tables:
+                        connection.exec_driver_sql(f"VACUUM (FULL) {table.name}")
+                    return True
+                driven: Any = connection.connection.driver_connection  # straight: none of it is in a transaction
+                driven.execute("VACUUM")
+                return not driven.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sa.exc.OperationalError:
+            return False
+
     def close(self) -> None:
         """Let go of the database."""
         if self._worker is not None:
@@ -404,6 +426,14 @@ class Tx:
             self.sql.execute(drop, {"id_": link.id})
 
     # the rest
+
+    def clear(self) -> None:
+        """Forget what was read, since rows were changed past this view; what was changed here is written first."""
+        self.flush()
+        for known in (self._records, self._members, self._people, self._links, self._by_end, self._alike):
+            known.clear()
+        self._alike_loaded.clear()
+        self._unindexed.clear()
 
     def flush(self) -> None:
         """Write what was changed."""

@@ -214,7 +214,7 @@ def _kept(world: World, row: Any) -> Kept:
 
 
 def _about(connection: str, remote: str) -> str:
-    return f"subscriptions/{connection}/{remote}"
+    return schema.SUBSCRIPTION_PLACE.format(connection=connection, remote=remote)
 
 
 def secrets_of(connection: sa.Connection, world: World, now: float) -> dict[str, tuple[str, ...]]:

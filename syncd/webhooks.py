@@ -17,7 +17,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from syncd import batches, plan, schema
+from syncd import batches, plan, schema, tombstones
 from syncd.connector import Delivery, Notice, Webhooks, with_ability
 from syncd.cycle import Engine
 from syncd.facts import Walk
@@ -269,7 +269,10 @@ def keep(work: Work, connection: Connection, notice: Notice, key: str) -> str | 
 
     Returns what all that follows from it will name as its origin; None: the event was known.
     """
-    refs = _fewest(work.world, connection, notice.refs)
+    named = _fewest(work.world, connection, notice.refs)
+    refs = tombstones.still_wanted(work, connection, named)
+    if named and not refs:
+        return None  # of an erased person nothing is kept, not even that something was told
     names = [str(ref) for ref in refs]
     for known, received_at in work.sql.execute(_KNOWN, {"of": connection.name, "key": key}).all():
         if _is_repeat(work, connection.name, key, known, work.tx.now - received_at, names):

@@ -27,6 +27,7 @@ DISPUTE = "spokes_disagree"
 
 
 CREATE = "create"
+ERASED = "create_erased"  # a create that was out when its person was erased: looked up, and never sent again
 
 
 # Calls beside the fields (syncd.errands, syncd.batches).
@@ -46,7 +47,8 @@ class Work:
 
     ``learning``: a first look, which links and compares but makes no intents. ``swept``: whether a walk of a
     connection was proven whole recently enough for something to be created there. ``origin``: the webhook (``w`` and
-    its number in the inbox) that all of this goes back to, if one does.
+    its number in the inbox) that all of this goes back to, if one does. ``dropped``: sightings of erased people, by
+    connection and kind.
     """
 
     tx: Tx
@@ -59,6 +61,7 @@ class Work:
     intents: dict[tuple[str, str, str], list[IntentRow]] = field(default_factory=dict)
     holds: dict[int, list[Any]] = field(default_factory=dict)
     origin: str | None = None
+    dropped: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def sql(self) -> sa.Connection:
