@@ -299,8 +299,9 @@ class RetryingGets(Around):
 
     def _is_passing(self, outcome: Future) -> bool:
         """Whether the trouble may well be over in a moment."""
-        if error := outcome.exception():
-            return not isinstance(error, (AnswerTooLong, httpx.UnsupportedProtocol, httpx.LocalProtocolError))
+        if error := outcome.exception():  # tenacity brings whatever was raised, the cancelling of the task among it
+            lasting = (AnswerTooLong, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+            return isinstance(error, httpx.TransportError) and not isinstance(error, lasting)
         response = outcome.result()
         return response.status_code in RETRIED_STATUSES and self._asked_s(response) <= SHORT_WAIT_S
 

@@ -723,6 +723,28 @@ def test_a_sick_host_gets_a_tenth_of_its_calls_as_retries():
     assert 210 <= sent["calls"] <= 222
 
 
+def test_a_retry_that_is_cancelled_stays_cancelled():
+    world = World()
+    tries = []
+
+    class Sick(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            tries.append(world.clock.now())
+            await world.clock.sleep_until(world.clock.now() + 5.0)
+            raise httpx.ReadTimeout("lost")
+
+    async def main():
+        reading = asyncio.ensure_future(world.client(network=Sick()).get("/x"))
+        while len(tries) < 2:
+            await world.clock.sleep_until(world.clock.now() + 1.0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    world.run(main())
+    assert len(tries) == 2
+
+
 def test_one_failed_call_among_few_has_its_three_tries():
     budget = RetryBudget()
     budget.first("host", START)
