@@ -22,7 +22,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from syncd import audit_text, decide, figures, handover, logs, look, pushgateway, tell, textfile
+from syncd import audit_text, decide, figures, handover, logs, look, memory, pushgateway, tell, textfile
 from syncd import config as configs
 from syncd.app import (
     VERSION,
@@ -135,6 +135,7 @@ Id = Annotated[str, typer.Argument(help="Any id of any system (or an e-mail addr
 
 def main() -> None:
     """What the installed command runs."""
+    memory.keep_private()
     sys.exit(run(sys.argv[1:], Outside()))
 
 

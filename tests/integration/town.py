@@ -294,7 +294,7 @@ class Syncd:
             engine.dispose()
 
     def told(self) -> str:
-        return "\n".join(log.read_text()[-3000:] for log in self.logs)
+        return "\n".join(log.read_text()[-3000:] for log in self.logs[-4:])
 
     def has_learnt(self) -> bool:
         return bool(self.rows(sa.select(schema.meta.c.value).where(schema.meta.c.name == "learnt")))

@@ -183,7 +183,7 @@ class Storm:
             for task in load:
                 task.cancel()
             await asyncio.gather(*load, return_exceptions=True)
-        await asyncio.gather(*self.staff.later)
+        await asyncio.wait(self.staff.later)  # what went away comes back, or was cancelled with the rest
         await self.sender.send_the_rest()
 
     def load(self) -> list:
