@@ -127,7 +127,7 @@ def _put_part(
         return  # what was refused is refused still
     elif intent.wants.get(str(link.id)) != part:
         intent.state, intent.due, intent.tries, intent.reason = "open", work.tx.now, 0, None
-        intent.origin = work.origin
+        intent.origin, intent.sent_values = work.origin, None  # of what was held nothing is out any more
         drop_intent_holds(work, intent)
     intent.wants[str(link.id)] = part
     if ROWS in intent.wants:

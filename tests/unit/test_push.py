@@ -256,6 +256,15 @@ def test_a_write_that_was_not_taken_is_planned_anew_when_its_source_changes(movi
     assert moving.updates() == {("plain", "a1", (("stage", "interview"),))}
 
 
+def test_what_is_planned_anew_after_a_refusal_keeps_nothing_of_what_was_sent(moving):
+    intent = moving.intent()
+    moving.send(intent, moved("New"), word="Screen")
+    moving.do(push.failed, intent.id, Rejected("no"), 0.5)
+    assert moving.intent(state="held").sent_values is not None
+    at_hub(moving, "Talk")
+    assert moving.intent(state="open").sent_values is None
+
+
 def test_a_late_answer_that_shows_the_write_ends_it(moving):
     intent = moving.intent()
     moving.send(intent, moved("New"), word="Screen")
