@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from syncd import logs
+from tests.canary import Canaries
 from tests.postgres import PostgresServer, running_server
 
 # What tests share asserts too, and a failure there should say as much as one in a test.
@@ -23,6 +24,7 @@ SHARED = (
     "tests.integration.town",
     "tests.simulation.core",
     "tests.system.browser",
+    "tests.unit.intent_machine",
     "tests.unit.papers_world",
     "tests.unit.small_world",
 )
@@ -33,6 +35,10 @@ pytest.register_assert_rewrite(*SHARED)
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True, database=None, max_examples=50)
 hypothesis.settings.register_profile("prove", deadline=None, max_examples=5000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Canaries(), "canaries")
 
 
 @pytest.fixture(autouse=True)
