@@ -544,6 +544,8 @@ async def ask(
     except httpx.HTTPError as error:
         raise _lost(method, type(error).__name__) from error
     if response.is_success:
+        if response.content.lstrip()[:1] == b"<":
+            raise _lost(method, f"{method} answered {response.status_code} with a page for people")
         return response
     judged = judge(response) if judge else None
     raise failure(method, response, explain, {response.status_code: judged} if judged else statuses or {})

@@ -163,6 +163,15 @@ def test_no_word_of_the_request_stands_in_an_error():
     assert "ann" not in str(caught.value)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_page_for_people_is_no_answer(method):
+    def page(request):
+        return httpx.Response(200, text="\n<html><form>Sign in</form></html>")
+
+    with pytest.raises(Unavailable if method == "GET" else OutcomeUnknown, match="a page for people"):
+        asked(page, method)
+
+
 # --- bodies ---------------------------------------------------------------------------------------------------------
 
 
