@@ -18,10 +18,11 @@ import httpx
 import orjson
 import sqlalchemy as sa
 
-from syncd import crosscheck, keys, mapping, schema
+from syncd import copies, crosscheck, keys, mapping, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Plugin
 from syncd.cycle import Engine, Lane
+from syncd.doubt import doubt_an_older_copy
 from syncd.errors import ConfigInvalid
 from syncd.gate import Gate, Step, T
 from syncd.http import build_client
@@ -264,7 +265,16 @@ def open_store(config: Config, clock: Clock, sealer: Sealer, *, threaded: bool =
     store.run_now(migrate)
     store.run_now(prove_key, sealer)
     store.run_now(keys.complete, sealer)
+    _watch_for_copies(store, config.store.sqlite_file)
     return store
+
+
+def _watch_for_copies(store: Store, path: Path | None) -> None:
+    """Note whether this is an older copy of the database, and keep beside it what tells one."""
+    beside = copies.Beside(path) if path is not None else None
+    store.run_now(copies.recognise, beside, store.clock.now())
+    if beside is not None:
+        copies.follow(store.engine, beside, store.clock)
 
 
 def open_for_reading(config: Config, clock: Clock) -> Store | None:
@@ -304,6 +314,7 @@ def build(
     """Join everything. ``budgets``: the store that counts calls, where the rows stand in another (a dry run).
 
     ``network`` replaces sockets by connection name. ``read_only``: anything but a GET is refused below the connectors.
+    A store that is an older copy is believed less from now on (``syncd.doubt``).
     """
     crosscheck.examine(config, plugins).refuse()
     world = build_world(config, plugins, sealer)
@@ -320,6 +331,7 @@ def build(
         )
         clients[name], connector = _connect(config, name, plugin, gates[name], world, rng, network, read_only=read_only)
         lanes[name] = Lane(connection, connector, gates[name], _webhook_url(config, name))
+    doubt_an_older_copy(store, world)
     engine = Engine(world, store, store.clock, rng, lanes)
     engine.guard = Guard(config.guard.changed_least, config.guard.changed_share)
     engine.emptied = Emptied(config.guard.vanished_least, config.guard.vanished_share)

@@ -22,7 +22,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from syncd import audit_text, decide, figures, handover, logs, look, memory, pushgateway, tell, textfile
+from syncd import audit_text, copies, decide, figures, handover, logs, look, memory, pushgateway, tell, textfile
 from syncd import config as configs
 from syncd.app import (
     VERSION,
@@ -713,6 +713,43 @@ def audit(
     facts = _do(ctx.obj, "audit", {"pairs": pair or [], "repair": repair}, "auditing")
     good = audit_text.is_good(facts)
     _answer(ctx.obj, facts, lambda console: audit_text.audit(console, facts), as_json=as_json, good=good)
+
+
+# --- copies of the store --------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Copy the database while all goes on.")
+def backup(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.", metavar="FILE")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Copy the SQLite database, beside a running daemon too, and prove the copy sound. It says that it is a copy.
+
+    Put it back in the database's place and start: all is then looked at anew before anything is written. The key is not
+    in it: keep that elsewhere.
+    """
+    outside: Outside = ctx.obj
+    config, _ = _load(outside)
+    path = config.store.sqlite_file
+    if path is None:
+        raise SyncdError("PostgreSQL has its own tools (pg_dump); after putting a dump back, say `syncd restored`")
+    if not path.exists():
+        raise SyncdError(_nothing_to_see(config))
+    facts = copies.copy_to(path, file, outside.clock.now())
+    told = f"{facts['bytes']} bytes are in {facts['file']}, proven sound. The key is not in it."
+    _answer(outside, facts, lambda console: tell.sentence(console, told), as_json=as_json, good=True)
+
+
+@app.command(short_help="Say that the database is an older copy.")
+def restored(ctx: typer.Context, *, as_json: Json = False) -> None:
+    """Say that the database is an older copy, where syncd cannot notice it: on PostgreSQL, or on a disk put back whole.
+
+    All is looked at anew before anything is written. What the copy wanted is asked about first; what cannot be taken
+    back, and what two ends tell unlike, is held or decided by the pair's rule.
+    """
+    _told(ctx.obj, _do(ctx.obj, "restored", {}, "doubting"), as_json=as_json)
 
 
 # --- playing --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from syncd import backfill, decide, schema, subscriptions
 from syncd.app import App
 from syncd.audit import audit
 from syncd.check import check
+from syncd.doubt import doubt
 from syncd.errors import SyncdError
 from syncd.store import Store
 from syncd.work import Work
@@ -127,6 +128,12 @@ async def _audit(app: App, arguments: Told, progress: Progress) -> dict[str, Any
     return await audit(app, pairs, repair=bool(arguments.get("repair")), progress=progress)
 
 
+async def _restored(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    await app.engine.do(doubt)
+    app.engine.wake()
+    return {"told": "All is looked at anew before anything is written; then `syncd held` shows what is in question."}
+
+
 async def _walk(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
     names = (str(arguments["connection"]), str(arguments["walk"]))
     return {"told": await app.engine.do(decide.walk_now, *names, sweep=bool(arguments.get("sweep")))}
@@ -155,6 +162,7 @@ _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]
     "resume": _resume,
     "resolve": _resolve,
     "audit": _audit,
+    "restored": _restored,
     "walk": _walk,
     "links add": _add_link,
     "links cut": _cut_link,

@@ -43,7 +43,7 @@ LOOK_S = 5.0
 PRUNE_S = 3600.0
 AGAIN_S = 30.0  # after which whoever asked while the database was away may ask again
 FRESH_S = 1.0  # how old the facts on the page and in the metrics may be
-DRIVES = frozenset({"backfill"})  # handed-over commands that drive the lanes themselves
+DRIVES = frozenset({"backfill", "restored"})  # handed-over commands that drive the lanes themselves
 
 log = structlog.get_logger()
 
