@@ -404,12 +404,19 @@ def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> 
     if is_linked or work.tx.link_at(pair.name, Kind.APPLICATION, End.RIGHT, there.id) is not None:
         return
     link = work.tx.new_link(pair.name, Kind.APPLICATION, how, row.id, there.id)
-    link.left_base = {"stage": row.seen["stage"]} if "stage" in row.seen else {}
+    link.left_base = {"stage": _sent_at(pair, row, how)} if "stage" in row.seen else {}
     link.right_base = {"stage": there.seen["stage"]} if "stage" in there.seen else {}
     work.tx.put_link(link)
     _done(work, pair, row)
     note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail=how)
     merge_link(work, pair, link)
+
+
+def _sent_at(pair: Pair, row: RecordRow, how: str) -> str:
+    """The stage at which a résumé went out: who was moved on since, or rejected, is told of as soon as there is whom."""
+    words = pair.left.vocabulary.words["stage"].theirs(pair.screen_at or "")
+    has_moved = how == "screened" and bool(words) and stage_of(pair.left, row) != pair.screen_at
+    return f"={words[0]}" if has_moved else row.seen["stage"]
 
 
 def _done(work: Work, pair: Pair, row: RecordRow) -> None:

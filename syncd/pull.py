@@ -19,7 +19,7 @@ from syncd.merging import merge_link
 from syncd.model import Kind, Page, Record, Ref, Value
 from syncd.rows import RecordRow
 from syncd.settle import load, settle
-from syncd.setup import Connection
+from syncd.setup import Connection, Pair
 from syncd.store import upsert
 from syncd.tombstones import Sighting
 from syncd.work import FIRST, Work, mark, note
