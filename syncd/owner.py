@@ -1,6 +1,10 @@
 """One process owns the store: a lock beside an SQLite file, an advisory lock on PostgreSQL.
 
-The lock goes with its process, whatever that dies of.
+The lock goes with its process, whatever that dies of. On PostgreSQL it goes with its session, which may end while its
+process lives: that was paused, or the network or an operator cut it off. So there each owner has a *term*, which every
+transaction of its store checks: who has lost the store can commit nothing any more. A transaction holds a second lock,
+shared, before it looks whose term it is; whoever begins a term holds that lock alone, and so waits for the transactions
+of earlier owners. One that its process has left in the middle is ended by the server (``store.IDLE_S``).
 """
 
 import fcntl
@@ -10,7 +14,12 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from syncd import schema
+from syncd.store import Store, upsert
+
 _LOCK = 7_396_245_001  # any number that no other program of the database uses
+_TURN = _LOCK + 1
+_TERM = sa.select(schema.meta.c.value).where(schema.meta.c.name == "term")
 
 
 class Ownership(Protocol):
@@ -74,6 +83,27 @@ class AdvisoryLock:
             self._connection.invalidate()  # the lock lives as long as the session, and a pool would keep that
             self._connection.close()
             self._connection = None
+
+
+def begin_term(store: Store) -> None:
+    """Let this store's transactions count, and those of earlier owners' stores fail. For who owns the database."""
+    if store.engine.dialect.name == "postgresql":
+        term = store.run_now(_next_term)
+        store.first = lambda connection: require_term(connection, term)
+
+
+def _next_term(connection: sa.Connection) -> str:
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+    term = str(int(connection.execute(_TERM).scalar() or 0) + 1)
+    upsert(connection, schema.meta, [{"name": "term", "value": term}])
+    return term
+
+
+def require_term(connection: sa.Connection, term: str) -> None:
+    """Raise ``OperationalError`` where another owner's term has begun."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_TURN)))
+    if connection.execute(_TERM).scalar() != term:
+        raise sa.exc.OperationalError("another process has the store now", None, PermissionError())
 
 
 class Nobodys:

@@ -22,6 +22,7 @@ from syncd.clock import Clock
 from syncd.model import Kind
 from syncd.rows import LinkRow, MemberRow, RecordRow, as_row, columns_of
 
+IDLE_S = 30  # nothing is awaited inside a transaction: who is idle in one is paused or gone
 P = ParamSpec("P")
 T = TypeVar("T")
 STATEMENTS = 1000  # kept ready by SQLite: a list of each length is a statement of its own
@@ -34,7 +35,9 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
         "json_deserializer": orjson.loads,
     }
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=1, max_overflow=2, pool_pre_ping=True, **options)
+        engine = sa.create_engine(url, pool_size=1, max_overflow=2, pool_pre_ping=True, **options)
+        sa.event.listen(engine, "connect", _let_nobody_wait)
+        return engine
     import pysqlite3.dbapi2 as sqlite_module  # noqa: PLC0415  # only where SQLite is used: a wheel for Linux
 
     if read_only:
@@ -49,6 +52,12 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     )
     _make_strict(engine, read_only=read_only)
     return engine
+
+
+def _let_nobody_wait(connection: Any, _record: Any) -> None:
+    """A transaction that a paused or lost process has left in the middle is ended by the server."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
+    connection.commit()
 
 
 def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
@@ -73,12 +82,16 @@ def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
 
 
 class Store:
-    """Runs store functions, one transaction each. ``around`` is told "begin", "before" and "after" each commit."""
+    """Runs store functions, one transaction each. ``around`` is told "begin", "before" and "after" each commit.
+
+    ``first`` begins each transaction: where the store may be lost to another process, a look whether it is (``owner``).
+    """
 
     def __init__(self, engine: sa.Engine, clock: Clock, *, threaded: bool = True) -> None:
         self.engine = engine
         self.clock = clock
         self.around: Callable[[str], None] = lambda moment: None
+        self.first: Callable[[sa.Connection], None] = lambda connection: None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store") if threaded else None
 
     async def run(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -93,6 +106,7 @@ class Store:
         """The same without a loop."""
         with self.engine.connect() as connection:
             with connection.begin() as transaction:
+                self.first(connection)
                 result = function(connection, *args, **kwargs)
                 self.around("before")
                 transaction.commit()
