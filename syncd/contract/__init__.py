@@ -7,7 +7,9 @@ what it needs. ``docs/connector.md`` shows it at work.
 import pytest
 
 # A failure here shall tell as much as one in a test file does, also to whoever does not know that this is to be asked.
-pytest.register_assert_rewrite("syncd.contract.papers", "syncd.contract.scene", "syncd.contract.suite")
+pytest.register_assert_rewrite(
+    "syncd.contract.hostile", "syncd.contract.papers", "syncd.contract.scene", "syncd.contract.suite"
+)
 
 from syncd.contract.papers import PapersContract  # noqa: E402  # only what is imported later is rewritten
 from syncd.contract.scene import Edit, Scene, Wire, World  # noqa: E402  # as above

@@ -11,6 +11,7 @@ import httpx
 
 from syncd.clock import SteppedClock
 from syncd.connector import Account, Connector, KindFacts, Plugin, Walk
+from syncd.contract.hostile import Liar
 from syncd.model import Cursor, Fields, Page, Record, Ref
 from syncd.sandbox import Fault, Sandbox
 
@@ -50,6 +51,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._clock = clock
         self.requests: list[httpx.Request] = []
         self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+        self.liar: Liar | None = None
         self._kept: dict[str, httpx.Response] | None = None
 
     def repeat(self) -> None:
@@ -60,6 +62,10 @@ class Wire(httpx.AsyncBaseTransport):
         """Remember the request, let its time pass, and answer."""
         self.requests.append(request)
         await self._clock.sleep_until(self._clock.now() + PACE_S)
+        if self.liar is not None and self.liar.lies():
+            genuine = await self._inner.handle_async_request(request)
+            await genuine.aread()
+            return self.liar.told(request, genuine)
         if self._kept is None:
             return self.instead(request) or await self._inner.handle_async_request(request)
         if request.url.path not in self._kept:

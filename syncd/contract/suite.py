@@ -24,11 +24,12 @@ from typing import Any, ClassVar
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from syncd.clock import run_stepped
 from syncd.connector import (
+    LINK,
     Attaches,
     Delivery,
     Finds,
@@ -39,6 +40,7 @@ from syncd.connector import (
     Screens,
     Webhooks,
 )
+from syncd.contract.hostile import ELSEWHERE, Change, Liar, changes
 from syncd.contract.scene import (
     Edit,
     Scene,
@@ -61,12 +63,10 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.model import Cursor, Draft, Kind, Record, Ref
+from syncd.model import Cursor, Draft, Kind, Page, Record, Ref
 from syncd.sandbox import Fault
 
 LIMIT = re.compile(r"^[1-9]\d*/([1-9]\d*(s|m|h|d)|day@UTC)$")
-ELSEWHERE = "elsewhere.example.test"
-
 NOT_JSON = (b"", b"<html><body>Sign in</body></html>", b'{"data": [{"id": 1, "na', b"\xff\xfe\x00")
 WRONG_SHAPES = (b"null", b"true", b"7", b'"text"', b"{}", b'{"unexpected": {"shape": 1}}', b"[[null]]")
 
@@ -630,6 +630,52 @@ class ConnectorContract:
                 await self.all_raise(scene, writing, (Rejected, Taken))
 
         self.play(scene)
+
+    # lies
+
+    def test_whatever_is_answered_is_data_or_an_error_that_says_what_to_do_next(self) -> None:
+        """No answer upsets a connector, keeps it for ever, or leads it (and its token) elsewhere."""
+        world = self.world()
+
+        @settings(max_examples=settings().max_examples // 4, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(step=st.integers(0, 99), change=changes(), first=st.integers(0, 3), for_ever=st.booleans())
+        def lie(step: int, change: Change, first: int, for_ever: bool) -> None:  # noqa: FBT001  # hypothesis names it
+            self.lied_to(world, step, Liar(change, first, for_ever=for_ever))
+
+        lie()
+
+    def lied_to(self, world: World, number: int, liar: Liar) -> None:
+        """One call of a new connector, some of whose answers are lies."""
+        wire = Wire(world.sandbox, world.clock)
+
+        async def run() -> None:
+            async with httpx.AsyncClient(transport=wire) as client:
+                scene = Scene(world, wire, world.plugin.connect(world.account, client, world.clock))
+                steps = [("check", scene.connector.check), *await self.reading(scene), *await self.writing(scene)]
+                name, step = steps[number % len(steps)]
+                wire.liar = liar
+                try:
+                    self.assert_plain(await step(), name)
+                except SyncdError as error:
+                    self.assert_discreet(scene, error, name)
+
+        run_stepped(world.clock, run())
+        home = httpx.URL(world.account.base_url)
+        for request in wire.requests:
+            if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
+                assert request.extensions.get(LINK), f"{request.method} to another server than the account's own"
+                assert world.account.token not in f"{request.url} {request.headers}", "the token went elsewhere"
+
+    def assert_plain(self, told: Any, name: str) -> None:
+        """What was made of a lie is at least of the seam's own types."""
+        for each in told if isinstance(told, list | tuple) else [told]:
+            records = each.records if isinstance(each, Page) else (each,)
+            for record in records:
+                if isinstance(record, Record):
+                    assert isinstance(record.ref.id, str), f"{name} told an id that is no text"
+                    assert record.ref.id, f"{name} told an empty id"
+                    assert all(isinstance(id_, str) and id_ for id_ in record.parents.values()), name
+                    orjson.dumps(dict(record.fields))
 
     # the sandbox
 
