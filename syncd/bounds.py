@@ -1,5 +1,7 @@
 """Bounds for one try of a call: its head comes in time, its body is no longer than allowed, on the wire or inflated.
 
+What is kept whole may be far shorter than a file that is handed through piece by piece, and a refusal shorter still.
+
 httpx inflates without an end; here gzip is undone in pieces, so that a bomb is noticed before it has gone off, and no
 other coding is accepted. While a call is in flight, up to the end of its body, a stepped clock is held.
 """
@@ -12,9 +14,12 @@ from contextlib import ExitStack
 import httpx
 
 from syncd.clock import Clock
+from syncd.connector import STREAMED
 from syncd.gate import CALL_S
 
 LONGEST_READ_S = 300.0  # for a whole body; a server that trickles is cut off
+LONGEST_FILE = 64 * 1024 * 1024  # bytes
+LONGEST_REFUSAL = 1024 * 1024  # bytes of an answer that is no 2xx
 PIECE = 256 * 1024
 
 
@@ -41,7 +46,9 @@ class Bounds(httpx.AsyncBaseTransport):
                     response = await self._inner.handle_async_request(request)
             except TimeoutError as error:
                 raise httpx.ReadTimeout("no answer in time", request=request) from error
-            return _bounded(response, self._longest, self._clock, in_flight.pop_all())
+            longest = LONGEST_FILE if request.extensions.get(STREAMED) else self._longest
+            longest = longest if response.is_success else min(longest, LONGEST_REFUSAL)
+            return _bounded(response, longest, self._clock, in_flight.pop_all())
 
     async def aclose(self) -> None:
         """Close the transport inside."""

@@ -90,7 +90,8 @@ __all__ = [
     "without_markup",
 ]
 
-LONGEST_ANSWER = 64 * 1024 * 1024  # bytes; a list page of any of the systems is far below
+LONGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page of any of the systems is far below
+MOST_VALUES = 400_000  # of a document: each takes up to 120 bytes once it is read, though it may be told in three
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,7 +593,9 @@ def _explained(explain: Explain, response: httpx.Response) -> str:
 
 
 def decoded(method: str, response: httpx.Response) -> Any:
-    """The JSON of a 2xx answer; anything else is a lost answer."""
+    """The JSON of a 2xx answer; anything else is a lost answer, and so is one of more values than any page has."""
+    if sum(map(response.content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise _lost(method, f"{method} answered {response.status_code} with more than any page holds")
     try:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
