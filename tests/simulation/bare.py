@@ -1,0 +1,417 @@
+"""The engine in hard worlds with its safety nets off, for the hunt of planted bugs (``tests.simulation.planted``).
+
+A safety net hides a broken layer: a cursor that runs ahead is mended by the next sweep, a second create is refused by a
+server that knows the mail. So each hunt names its conditions: which nets are off, and what the systems do that makes
+the layer matter. The judges are those of the core, and some that look closer; none knows what was planted.
+"""
+
+import gc
+import random
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pytest
+
+from connectors.memory import MemoryConnector, MemorySystem, Thing
+from syncd import settle
+from syncd.connector import Walk
+from syncd.cycle import Engine, Lane
+from syncd.errors import NotSent, OutcomeUnknown, Unavailable
+from syncd.mapping import TERMINAL, canonical
+from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
+from syncd.setup import World
+from tests.simulation.core import NoRoad, Options, Simulation
+
+T = TypeVar("T")
+
+CONDITIONS = {
+    "no sweep": "no list is walked whole again after the first look",
+    "no overlap": "a poll begins exactly at the cursor",
+    "careless": "servers refuse no second record of a mail, and nothing is looked up before it is made",
+    "late": "the hub's list shows some changes up to three seconds late",
+    "coarse": "the hub tells change times in whole seconds",
+    "behind": "the hub's clock is a minute behind ours",
+    "zombies": "a create whose answer is lost may take effect up to four seconds later",
+    "respelled": "one spoke keeps names in capitals",
+    "unmapped": "people also use a stage that no map has",
+    "left wins": "where both ends changed, the left one wins",
+    "leaves out": "lists leave out records now and then",
+    "defaults": "one spoke demands a phone, and a made-up one is configured for who has none",
+    "crashes": "the process dies often",
+    "quiet": "a further while without anybody's doing is judged",
+    "restless": "people go there and back again, and say the same on both sides at once",
+    "lost": "answers of writes and reads are often lost, after the effect and before it",
+    "one after another": "people do things seconds apart, so that one poll finds many changes",
+    "crowded": "many people at the hub, whose list has several pages",
+    "slow": "an answer takes a second and a half",
+    "undone": "people undo some of our moves a moment after they see them",
+    "polled often": "lists are read every four seconds, and people do things all the time",
+    "no second look": "a page that is unchanged is never looked at again for what its records wait for",
+}
+BEHIND_S = 60.0
+LATE_S = 3.0
+ZOMBIE_S = 4.0
+NO_SWEEP_S = 1e6
+MADE_UP_PHONE = "+12025559999"
+UNMAPPED = "Limbo"
+READ_BEFORE_S = 0.1  # between the effect of a read and that of the write that follows it at once, on an empty road
+
+
+@dataclass
+class Shown:
+    """One state of a record, and from when lists show it."""
+
+    thing: Thing
+    at: float
+
+
+class BareSystem(MemorySystem):
+    """A memory system under a hunt's conditions."""
+
+    def __init__(self, flavour: str, clock: Any, *, prefix: str, versions: bool, conditions: frozenset[str]) -> None:
+        super().__init__(flavour, clock, prefix=prefix, versions=versions)
+        self.conditions = conditions
+        self.chance = random.Random(prefix)
+        self.shown: dict[Ref, list[Shown]] = {}
+        self.listing = False
+        if "careless" in conditions:
+            self.facts = replace(
+                self.facts, kinds={kind: replace(known, exact=False) for kind, known in self.facts.kinds.items()}
+            )
+        if "defaults" in conditions and flavour == "plain":
+            person = self.facts.kinds[Kind.CANDIDATE]
+            kinds = {**self.facts.kinds, Kind.CANDIDATE: replace(person, demands=person.demands | {"phone"})}
+            self.facts = replace(self.facts, kinds=kinds)
+
+    def add(self, kind: Kind, fields: Fields, by: str = "human", **more: Any) -> str:
+        fields = self._spelled(fields, by)
+        id_ = super().add(kind, fields, by, **more)
+        self._stamp(Ref(kind, id_), is_new=True)
+        return id_
+
+    def edit(self, ref: Ref, fields: Fields, by: str = "human") -> None:
+        super().edit(ref, self._spelled(fields, by), by)
+        self._stamp(ref)
+
+    def touch(self, ref: Ref) -> None:
+        super().touch(ref)
+        self._stamp(ref)
+
+    def of(self, kind: Kind) -> list[Thing]:
+        things = super().of(kind)
+        if not self.listing:
+            return things
+        things = [shown for thing in things if (shown := self._as_listed(thing)) is not None]
+        if "leaves out" in self.conditions and self.chance.random() < 0.2:
+            things = [thing for thing in things if self.chance.random() < 0.8]
+        return things
+
+    def note_read(self, ref: Ref) -> None:
+        """A list that shows an older state is no reading of what stands there now."""
+        if not self.listing or self._as_listed(self.things[ref]) is self.things[ref]:
+            super().note_read(ref)
+
+    @property
+    def is_hub(self) -> bool:
+        return self.flavour == "rows"
+
+    def time_told(self) -> float:
+        """The time by this server's clock, as it tells it."""
+        now = self.clock.now() - (BEHIND_S if "behind" in self.conditions and self.is_hub else 0.0)
+        return float(int(now)) if "coarse" in self.conditions and self.is_hub else now
+
+    def _spelled(self, fields: Fields, by: str) -> Fields:
+        respells = "respelled" in self.conditions and self.flavour == "plain" and by == "api" and "name" in fields
+        return {**fields, "name": str(fields["name"]).upper()} if respells else fields
+
+    def _stamp(self, ref: Ref, *, is_new: bool = False) -> None:
+        thing = self.things[ref]
+        thing.updated_at = self.time_told()
+        if is_new:
+            thing.created_at = self.time_told()
+        if "late" in self.conditions and self.is_hub:
+            late_s = self.chance.choice((0.0, 0.0, LATE_S * self.chance.random()))
+            known = self.shown.setdefault(ref, [])
+            known.append(Shown(replace(copy(thing), fields={**thing.fields}), self.clock.now() + late_s))
+
+    def _as_listed(self, thing: Thing) -> Thing | None:
+        """A record as lists show it now; None: not yet."""
+        if not ("late" in self.conditions and self.is_hub):
+            return thing
+        seen = [shown.thing for shown in self.shown[thing.ref] if shown.at <= self.clock.now()]
+        latest = max(seen, key=lambda shown: shown.version, default=None)
+        return thing if latest is not None and latest.version == thing.version else latest
+
+
+class BareConnector(MemoryConnector):
+    """The client side; tells a witness of each write that arrives and of each that takes effect."""
+
+    system: BareSystem
+
+    def __init__(self, system: BareSystem, witness: "Hunt") -> None:
+        super().__init__(system)
+        self.witness = witness
+        self._sends: tuple[str, str, str] = ("", "", "")  # what goes out: create or update, kind, key or id
+
+    def _page(self, walk: Walk, start: int, after: float | None) -> Page:
+        self.system.listing = True
+        try:
+            page = super()._page(walk, start, after)
+        finally:
+            self.system.listing = False
+        return replace(page, served_at=self.system.time_told())
+
+    async def create(self, draft: Draft, key: str) -> tuple[Record, ...]:
+        self._sends = ("create", draft.kind.value, key)
+        return await super().create(draft, key)
+
+    async def update(self, record: Record, fields: Fields) -> Record | None:
+        self._sends = ("update", record.ref.kind.value, record.ref.id)
+        return await super().update(record, fields)
+
+    def _of_email(self, email: Any) -> list[Thing]:
+        return [] if "careless" in self.system.conditions else super()._of_email(email)
+
+    async def _travel(self, method: str, what: str, effect: Callable[[], T]) -> T:
+        system, sends = self.system, self._sends
+        system.crash("before_call")
+        fault = system.fault(method, what)
+        lost: type[Exception] = Unavailable if method == "GET" else OutcomeUnknown
+        slow_s = 0.75 if "slow" in system.conditions else 0.05
+        await system.clock.sleep_until(system.clock.now() + slow_s)
+        if fault == "refused":
+            raise NotSent("no connection (simulated)")
+        if method != "GET":
+            self.witness.arrives(system, *sends)
+            effect = self.witness.counted(sends, effect)
+        if fault in ("lost_before", "error_before"):
+            if "zombies" in system.conditions and method == "POST":
+                self.witness.later(ZOMBIE_S * system.chance.random(), lambda: self._too_late(effect))
+            raise lost("the answer was lost (simulated)")
+        before = len(system.log)
+        answer = effect()
+        await system.clock.sleep_until(system.clock.now() + slow_s)
+        system.crash("after_call")
+        if fault is not None:
+            system.lose_reads(before)
+            raise lost("the answer was lost (simulated)")
+        return answer
+
+    def _too_late(self, effect: Callable[[], Any]) -> None:
+        """A request that its caller has given up takes effect after all."""
+        effect()
+
+
+class Hunt(Simulation):
+    """One seed of the core's world, under a hunt's conditions."""
+
+    def __init__(self, seed: int, conditions: frozenset[str]) -> None:
+        assert conditions <= CONDITIONS.keys(), f"no such condition: {sorted(conditions - CONDITIONS.keys())}"
+        self.conditions = conditions
+        self.effects: Counter[tuple[str, str, str]] = Counter()
+        crashes = 0.01 if "crashes" in conditions else 0.0
+        faults = ("lost_before", "lost_after") if "lost" in conditions else None
+        # After a lost answer a text that is spelled anew cannot be told from somebody's edit: known, and not hunted.
+        faults = () if "respelled" in conditions else faults
+        super().__init__(
+            seed,
+            Options(
+                crash_share=crashes,
+                faults=faults,
+                minutes=2.0,
+                **({"poll_s": 4.0} if "polled often" in conditions else {}),
+            ),
+        )
+        if "lost" in conditions:
+            self.faults.share = 0.3
+
+    def _world(self) -> World:
+        """Put the bare systems in the place of the core's, which nobody has used yet, and take the nets away."""
+        made = {
+            name: BareSystem(
+                known.flavour, self.clock, prefix=known.prefix, versions=known.versions, conditions=self.conditions
+            )
+            for name, known in self.systems.items()
+        }
+        self.systems = dict(made)
+        self.hub, self.plain, self.newborn = made["hub"], made["plain"], made["newborn"]
+        world = super()._world()
+        off: dict[str, Any] = {"sweep_s": NO_SWEEP_S} if "no sweep" in self.conditions else {}
+        off |= {"overlap_s": 0.0} if "no overlap" in self.conditions else {}
+        connections = {name: replace(known, **off) for name, known in world.connections.items()}
+        if "defaults" in self.conditions:
+            connections["plain"] = replace(connections["plain"], defaults={"phone": MADE_UP_PHONE})
+        rule = "left" if "left wins" in self.conditions else "hold"
+        pairs = tuple(
+            replace(pair, left=connections[pair.left.name], right=connections[pair.right.name], rule=rule)
+            for pair in world.pairs
+        )
+        return replace(world, connections=connections, pairs=pairs)
+
+    def engine(self) -> Engine:
+        lanes = {
+            name: Lane(self.world.connections[name], BareConnector(system, self), NoRoad())
+            for name, system in self.systems.items()
+        }
+        return Engine(self.world, self.store, self.clock, random.Random(self.chance.random()), lanes)
+
+    # people
+
+    def _population(self) -> None:
+        super()._population()
+        for number in range(5 if "crowded" in self.conditions else 0):
+            self.apply(f"Guest {number}", f"g{number}@example.com", "hub")
+
+    def act(self) -> None:
+        if "unmapped" in self.conditions and self.rng.random() < 0.2:
+            found = self._any(Kind.APPLICATION)
+            if found is not None:
+                found[0].edit(found[1], {"stage": UNMAPPED})
+        elif "restless" in self.conditions and self.rng.random() < 0.5:
+            self.rng.choice([self._aba, self._both_sides])()
+        else:
+            super().act()
+
+    async def _people(self) -> None:
+        if not {"one after another", "polled often"} & self.conditions:
+            await super()._people()
+            return
+        waits_s = [0.2, 0.7, 2.0] if "polled often" in self.conditions else [1.0, 4.0, 9.0]
+        end = self.clock.now() + self.options.minutes * 60
+        while self.clock.now() < end:
+            await self.clock.sleep_until(self.clock.now() + self.rng.choice(waits_s))
+            self.act()
+
+    # witnesses
+
+    def arrives(self, system: BareSystem, call: str, kind: str, about: str) -> None:
+        """A write reaches a server: what is committed must say so already (I3)."""
+        column = "id" if call == "create" else "ref"
+        name = next(name for name, known in self.systems.items() if known is system)
+        sql = f"SELECT 1 FROM intents WHERE connection = ? AND kind = ? AND {column} = ? AND state = 'sent'"
+        if self.database.execute(sql, (name, kind, about)).fetchone() is None:
+            self.violations.append(f"I3 a {call} of {kind} {about} reached {name}, and no committed intent was sent")
+
+    def counted(self, sends: tuple[str, str, str], effect: Callable[[], T]) -> Callable[[], T]:
+        """The same effect; a create takes effect at most once for each intent (I2)."""
+
+        def once_more() -> T:
+            answer = effect()
+            if "undone" in self.conditions and sends[:2] == ("update", "application"):
+                self._undo(sends[2])
+            if sends[0] == "create":
+                self.effects[sends] += 1
+                if self.effects[sends] == 2:
+                    self.violations.append(f"I2 the create {sends[2]} of a {sends[1]} took effect twice")
+            return answer
+
+        return once_more
+
+    def _undo(self, id_: str) -> None:
+        """Somebody sees a move of ours, and takes it back."""
+        ref = Ref(Kind.APPLICATION, id_)
+        system = next(known for known in self.systems.values() if ref in known.things)
+        moved = system.log[-1]
+        if self.faults.on and moved.ref == ref and "stage" in moved.after and self.chance.random() < 0.3:
+            wait_s = 0.2 + 2.0 * self.chance.random()
+            self.later(wait_s, lambda: system.edit(ref, {"stage": moved.before["stage"]}))
+
+    # judging
+
+    async def _judge_convergence(self) -> None:
+        await super()._judge_convergence()
+        self._judge_reads()
+        self._judge_words()
+        self._judge_endings()
+        self._judge_presence()
+        if "quiet" in self.conditions and not self.violations:
+            await self._judge_quiet()
+        spelled = "respelled" in self.conditions
+        self.violations = [v for v in self.violations if not (spelled and v.startswith("I20") and " name: " in v)]
+        if "left wins" in self.conditions:  # an older word of the left end may win there
+            self.violations = [v for v in self.violations if not v.startswith("I5 ")]
+
+    def _judge_reads(self) -> None:
+        """I6: whoever writes has read that record just before, with nothing in between."""
+        for name, system in self.systems.items():
+            reads: dict[Ref, float] = {}
+            bound = READ_BEFORE_S * (15 if "slow" in self.conditions else 1) + 1e-6
+            for entry in system.log:
+                if entry.action in ("read", "lost"):
+                    reads[entry.ref] = entry.at
+                elif entry.by == "api" and entry.action == "update" and entry.at - reads.get(entry.ref, 0.0) > bound:
+                    self.violations.append(f"I6 {name} {entry.ref} was written without a look at it just before")
+
+    def _judge_words(self) -> None:
+        """I5: what we write, somebody has said."""
+        said: set[tuple[str, str]] = {("stage", "New"), ("status", "open")}
+        for system in self.systems.values():
+            for entry in system.log:
+                if entry.by == "human":
+                    said |= {(field, canonical(field, value)) for field, value in entry.after.items()}
+        if "respelled" in self.conditions:
+            said |= {(field, value.upper()) for field, value in said if field == "name"}
+        for name, system in self.systems.items():
+            made_up = {("phone", MADE_UP_PHONE)} if "defaults" in self.conditions and name == "plain" else set()
+            upper = name == "plain"
+            for entry in system.log:
+                for field, value in entry.after.items() if entry.by == "api" and entry.action != "read" else ():
+                    word = (field, canonical(field, value))
+                    is_capitals = field == "name" and "respelled" in self.conditions and word[1].isupper()
+                    if (value is not None and word not in said | made_up) or (is_capitals and not upper):
+                        self.violations.append(f"I5 {name} {entry.ref} {field}: {value} was written, nobody said it")
+
+    def _judge_endings(self) -> None:
+        """I15: nobody who was hired or turned down is moved on by us, unless somebody said so afterwards elsewhere."""
+        words = self.world.connections["hub"].vocabulary.words["stage"]
+        for name, system in self.systems.items():
+            ended: dict[Ref, float] = {}
+            for entry in system.log:
+                if "stage" not in entry.after:
+                    continue
+                terminal = words.ours(str(entry.after["stage"])) in TERMINAL
+                if entry.by == "human":
+                    ended.pop(entry.ref, None)
+                    if terminal:
+                        ended[entry.ref] = entry.at
+                elif entry.ref in ended and not self._moved_elsewhere(system, entry, ended[entry.ref]):
+                    self.violations.append(f"I15 {name} {entry.ref}: an ending was left, and nobody said so since")
+
+    def _moved_elsewhere(self, system: MemorySystem, entry: Any, since: float) -> bool:
+        who = self.identity(system, entry.ref)
+        return any(
+            said.by == "human" and "stage" in said.after and said.at >= since - 0.2
+            for other in self.systems.values()
+            for said in other.log
+            if (other is not system or said.ref != entry.ref)
+            and said.ref in other.things
+            and said.ref.kind is Kind.APPLICATION
+            and self.identity(other, said.ref) == who
+        )
+
+    def _judge_presence(self) -> None:
+        """I12: nothing is ever told to be gone that nobody has removed (nobody removes anything here)."""
+        for connection, ref in self.database.execute("SELECT connection, ref FROM journal WHERE what = 'vanished'"):
+            self.violations.append(f"I12 {ref} of {connection} was told to be gone, and nobody had removed it")
+
+
+def hunt(conditions: frozenset[str]) -> Callable[[int], list[str]]:
+    """A world by its conditions: seed -> what was broken."""
+
+    def play(seed: int) -> list[str]:
+        gc.disable()
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                if "no second look" in conditions:
+                    patch.setattr(settle, "_unsettle_page", lambda work, row: None)
+                return Hunt(seed, conditions).run().violations
+        finally:
+            gc.enable()
+
+    return play
+
+
+__all__ = ["CONDITIONS", "Cursor", "Hunt", "hunt"]
