@@ -18,7 +18,7 @@ import httpx
 import orjson
 import sqlalchemy as sa
 
-from syncd import copies, crosscheck, keys, mapping, schema
+from syncd import copies, crosscheck, keys, mapping, rotate, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Plugin
 from syncd.cycle import Engine, Lane
@@ -30,7 +30,7 @@ from syncd.limits import Log, parse_rules
 from syncd.metrics import Meter, Unmeasured
 from syncd.migrate import is_current, migrate
 from syncd.model import Kind
-from syncd.owner import AdvisoryLock, FileLock, Nobodys, Ownership
+from syncd.owner import AdvisoryLock, FileLock, Nobodys, Ownership, begin_term
 from syncd.plan import Emptied, Guard
 from syncd.reconcile import End
 from syncd.sealing import Sealer, key_from_file, parse_key
@@ -263,8 +263,10 @@ def open_store(config: Config, clock: Clock, sealer: Sealer, *, threaded: bool =
     """The store, migrated, and proven to be made with this key. The caller owns it (see ``ownership_of``)."""
     store = Store(open_engine(store_url(config)), clock, threaded=threaded)
     store.run_now(migrate)
+    begin_term(store)
     store.run_now(prove_key, sealer)
     store.run_now(keys.complete, sealer)
+    rotate.finish(store, sealer, config.store)
     _watch_for_copies(store, config.store.sqlite_file)
     return store
 

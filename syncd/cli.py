@@ -24,6 +24,7 @@ from rich.console import Console
 
 from syncd import audit_text, copies, decide, figures, handover, logs, look, memory, pushgateway, tell, textfile
 from syncd import config as configs
+from syncd import forget as forgetting
 from syncd.app import (
     VERSION,
     App,
@@ -50,6 +51,7 @@ from syncd.init import init as make_config
 from syncd.metrics import Figures
 from syncd.outage import outage_of
 from syncd.play import play
+from syncd.sealing import Sealer
 from syncd.serve import serve as serve_daemon
 from syncd.settings import Config, did_you_mean, parse_interval
 from syncd.setup import World
@@ -217,6 +219,7 @@ async def _done(
             return await handover.ask_owner(config, command, arguments, heard)
         made = _app(outside, config, plugins)
         try:
+            await forgetting.replay(made)
             return await run_command(made, command, arguments, heard)
         finally:
             await made.close()
@@ -713,6 +716,81 @@ def audit(
     facts = _do(ctx.obj, "audit", {"pairs": pair or [], "repair": repair}, "auditing")
     good = audit_text.is_good(facts)
     _answer(ctx.obj, facts, lambda console: audit_text.audit(console, facts), as_json=as_json, good=good)
+
+
+# --- people and keys ------------------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Erase a person here, tell what to erase where.")
+def forget(
+    ctx: typer.Context,
+    email: Annotated[
+        str | None,
+        typer.Argument(
+            help="Her e-mail address. Left out, or -: asked for unseen, or read from standard input. Typed here it "
+            "stands in the shell's history and, for a moment, in the list of processes.",
+            metavar="[EMAIL]",
+        ),
+    ] = None,
+    *,
+    allow: Annotated[bool, typer.Option("--allow", help="Let somebody who was erased be taken in again.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List all erasures, by number and time.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a person here, and tell what is to be erased where by hand. She is not taken in again.
+
+    The receipt names no person, so it may be kept as a proof. Exit code 1: something is left to be done by hand.
+    """
+    outside: Outside = ctx.obj
+    if list_all:
+        found = _ask(outside, forgetting.erasures)
+        _answer(outside, found, lambda console: tell.erasures(console, found), as_json=as_json, good=True)
+    config, _ = _load(outside)
+    address = forgetting.sealed(_current(outside, config), _address(outside, email))
+    facts = _do(outside, "forget", {"sealed": address, "allow": allow}, "erasing")["values"]
+    if allow:
+        _told(outside, facts, as_json=as_json)
+    left = facts["by_hand"] or facts["under_way"] or facts["unknown"] or not facts["squeezed"]
+    _answer(outside, facts, lambda console: tell.receipt(console, facts), as_json=as_json, good=not left)
+
+
+def _current(outside: Outside, config: Config) -> Sealer:
+    """The sealing by the key that the configuration has."""
+    path = config.store.key_path
+    if path is not None and not path.exists():
+        raise SyncdError(_nothing_to_see(config))
+    return sealer_of(config, outside.entropy)
+
+
+def _address(outside: Outside, given: str | None) -> str:
+    if given not in (None, "-"):
+        text = str(given)
+    elif (ask := outside.asking()) is not None:
+        text = ask("Her e-mail address", hidden=True)
+    else:
+        text = sys.stdin.readline()
+    if "@" not in text.strip():
+        raise typer.BadParameter("this is no e-mail address", param_hint="EMAIL")
+    return text.strip()
+
+
+@app.command("rotate-key", short_help="Give the store another key.")
+def rotate_key(
+    ctx: typer.Context,
+    *,
+    new_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-key-file",
+            metavar="FILE",
+            help="Where the key stands in the configuration: the file that holds the new one; made if it is not there.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Give the store another key: all that is sealed is sealed anew. The key itself is never shown."""
+    given = None if new_key_file is None else str(new_key_file.absolute())
+    _told(ctx.obj, _do(ctx.obj, "rotate-key", {"new_key_file": given}, "sealing anew"), as_json=as_json)
 
 
 # --- copies of the store --------------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@ Arguments and results are plain values that JSON can bear. What only looks stand
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
-from syncd import backfill, decide, schema, subscriptions
+from syncd import backfill, decide, forget, retention, rotate, schema, subscriptions
 from syncd.app import App
 from syncd.audit import audit
 from syncd.check import check
@@ -19,6 +21,7 @@ from syncd.errors import SyncdError
 from syncd.store import Store
 from syncd.work import Work
 
+log = structlog.get_logger()
 Told = Mapping[str, Any]
 Progress = Callable[[Told], None]
 MOST_DETAILS = 5000  # single writes that a plan names; the counts are always of all
@@ -45,6 +48,7 @@ async def _plan(app: App, arguments: Told, progress: Progress) -> dict[str, Any]
 
 
 async def _backfill(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    await reap(app)
     async with _counting(app.store, progress) as heard:
         return await backfill.backfill(
             app,
@@ -54,6 +58,14 @@ async def _backfill(app: App, arguments: Told, progress: Progress) -> dict[str, 
             allow_large=bool(arguments.get("allow_large")),
             progress=heard,
         )
+
+
+async def reap(app: App) -> None:
+    """Once a day: delete what is kept no longer."""
+    if await app.store.run(retention.is_due, app.store.clock.now()):
+        kept = app.config.store
+        count = await app.engine.do(retention.reap, kept.keep_people.seconds, kept.keep_journal.seconds)
+        log.info("What is kept no longer was deleted.", action="reaped", people=count)
 
 
 def _scope(app: App, arguments: Told) -> backfill.Scope:
@@ -154,6 +166,19 @@ async def _webhooks(app: App, arguments: Told, progress: Progress) -> dict[str, 
     return await subscriptions.webhooks(app, str(arguments["act"]), None if only is None else str(only))
 
 
+async def _forget(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    """What names records goes to the caller alone, and not into the table of runs."""
+    email = forget.address_in(app, arguments)
+    act = forget.allow_again if arguments.get("allow") else forget.forget
+    return {"values": await act(app, email)}
+
+
+async def _rotate_key(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
+    given = arguments.get("new_key_file")
+    path = None if given is None else Path(str(given))
+    return dict(await app.store.alone(rotate.rotate, app.sealer, app.config.store, path))
+
+
 _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]]]] = {
     "check": _check,
     "plan": _plan,
@@ -167,4 +192,6 @@ _COMMANDS: Mapping[str, Callable[[App, Told, Progress], Awaitable[dict[str, Any]
     "links add": _add_link,
     "links cut": _cut_link,
     "webhooks": _webhooks,
+    "forget": _forget,
+    "rotate-key": _rotate_key,
 }

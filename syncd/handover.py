@@ -44,6 +44,7 @@ DEAF_S = 10.0  # an owner that has not begun by then takes no commands
 KEPT_S = 30 * 86400.0  # how long ended runs are remembered
 ENDED = ("done", "failed", "cancelled")
 SHOWN = "values"  # the part of a result that is people's data
+SEALED = "sealed_values"  # the same on its way through the table of runs
 WALL = WallClock()
 
 log = structlog.get_logger()
@@ -130,7 +131,7 @@ async def _ask_by_row(
                 shown = told["progress"]
                 on_progress(told["progress"])
             if told["state"] in ENDED:
-                return _ended(told)
+                return await _unpacked(store, sealer, id_, command, told)
             await _require_owner(store, config)
             if told["state"] == "asked" and store.clock.now() > told["asked_at"] + DEAF_S:
                 await store.run(end, id_, "failed", _told_of(_unheard()), store.clock.now())
@@ -138,6 +139,20 @@ async def _ask_by_row(
     except asyncio.CancelledError:
         await store.run(end, id_, "cancelled", _told_of(SyncdError("cancelled")), store.clock.now())
         raise
+
+
+async def _unpacked(store: Store, sealer: Sealer, id_: int, command: str, told: Told) -> dict[str, Any]:
+    """A run's result, with what came sealed; that is struck out of the table."""
+    result = _ended(told)
+    if SEALED not in result:
+        return result
+    shown = orjson.loads(sealer.unseal(base64.b64decode(result.pop(SEALED)), _about(command)))
+    await store.run(_strike_result, id_, result)
+    return {**result, SHOWN: shown}
+
+
+def _strike_result(connection: sa.Connection, id_: int, result: Told) -> None:
+    connection.execute(sa.update(schema.runs).where(_runs.id == id_).values(result=dict(result)))
 
 
 async def _require_owner(store: Store, config: Config) -> None:
@@ -380,6 +395,9 @@ class Desk:
         state, result = self._outcome(work, command)
         await self._keep_progress(run)
         kept = {key: value for key, value in result.items() if key != SHOWN}
+        if self._path is None and SHOWN in result:  # the table is the only way to the caller
+            packed = self._app.sealer.seal(orjson.dumps(result[SHOWN]), _about(command))
+            kept[SEALED] = base64.b64encode(packed).decode()
         await self._store.run(end, run.id, state, kept, self._store.clock.now())
         run.tell({"state": state, "result": result})
 

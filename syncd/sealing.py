@@ -47,7 +47,7 @@ class Sealer:
     """
 
     def __init__(self, master: bytes, entropy: Entropy) -> None:
-        self._entropy = entropy
+        self.entropy = entropy
         self._ciphers: dict[str, AESGCM] = {}
         self.key_check = self.learn(master)
         self._own: dict[str, bytes] = {purpose: _subkey(master, purpose) for purpose in (DIGESTS, TOMBSTONES)}
@@ -70,7 +70,7 @@ class Sealer:
 
     def seal(self, data: bytes, about: str) -> bytes:
         """Encrypt ``data`` for the one place that ``about`` names (table, row and column)."""
-        nonce = self._entropy(NONCE_LENGTH)
+        nonce = self.entropy(NONCE_LENGTH)
         return VERSION + nonce + self._ciphers[self.key_check].encrypt(nonce, data, _bound(about))
 
     def unseal(self, sealed: bytes, about: str) -> bytes:
@@ -112,7 +112,7 @@ class Sealer:
 
     def make_own(self, purpose: str) -> None:
         """Draw one of the store's own keys."""
-        self._own[purpose] = self._entropy(KEY_LENGTH)
+        self._own[purpose] = self.entropy(KEY_LENGTH)
         self._take_up()
 
     def wrapped(self, purpose: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from syncd import crosscheck, page, pingpong, push, schedule, schema, webhooks
+from syncd import commands, crosscheck, forget, page, pingpong, push, schedule, schema, webhooks
 from syncd.app import App, Network, build, open_store, ownership_of, sealer_of, store_url
 from syncd.clock import Clock
 from syncd.connector import Plugin
@@ -75,6 +75,7 @@ async def serve(
             with contextlib.closing(open_store(config, clock, sealer)) as store:
                 app = build(config, plugins, store, sealer, rng=rng, network=network, meter=metrics)
                 try:
+                    await forget.replay(app)
                     return await Daemon(app, metrics, lock, stop, run_command).run(on_ready)
                 finally:
                     await app.close()
@@ -324,6 +325,7 @@ class Daemon:
             if self.clock.now() - pruned_at >= PRUNE_S:
                 pruned_at = self.clock.now()
                 await self.app.store.run(webhooks.prune, pruned_at)
+                await commands.reap(self.app)
                 await self.app.store.run(pingpong.prune)
             await self.clock.sleep_until(self.clock.now() + LOOK_S)
 

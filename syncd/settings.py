@@ -82,6 +82,39 @@ def parse_when(value: object) -> When:
         raise ValueError(str(error).replace('or "24h"', "or a cron line")) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long something is kept, written as "90 days", "24 months" or "2 years"; without days: for ever, "off"."""
+
+    days: int | None
+    text: str
+
+    @property
+    def seconds(self) -> float | None:
+        """The same in seconds; None: for ever."""
+        return None if self.days is None else self.days * 86_400.0
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_KEEPING = re.compile(r"([1-9][0-9]{0,3}) (day|month|year)s?")
+_DAYS: Mapping[str, float] = {"day": 1.0, "month": 365.25 / 12, "year": 365.25}
+
+
+def parse_keeping(value: object) -> Keeping:
+    """Read "90 days", "24 months", "2 years" or "off"; raises ``ValueError`` with a sentence."""
+    if isinstance(value, Keeping):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if text == "off":
+        return Keeping(None, text)
+    found = _KEEPING.fullmatch(text)
+    if found is None:
+        raise ValueError(f'{shown(value)} is not how long; write for example "24 months", "90 days" or "off"')
+    return Keeping(round(int(found[1]) * _DAYS[found[2]]), text)
+
+
 def shown(value: object) -> str:
     """A value as a sentence may quote it: short, and on one line."""
     text = value if isinstance(value, str) else type(value).__name__ if isinstance(value, dict | list) else str(value)
@@ -182,6 +215,7 @@ _LISTEN = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}")
 
 Secret = Annotated[SecretStr, AfterValidator(_one_word)]
 Interval = Annotated[Every, BeforeValidator(parse_interval), PlainSerializer(str)]
+Kept = Annotated[Keeping, BeforeValidator(parse_keeping), PlainSerializer(str)]
 Schedule = Annotated[When, BeforeValidator(parse_when), PlainSerializer(str)]
 Name = Annotated[str, AfterValidator(_name)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_list_or_one)]
@@ -204,6 +238,18 @@ class Store(Section):
     """32 bytes in base64, under which people's data is sealed while it waits to be written."""
     key_file: Path | None = None
     """The file that holds the key. Left out: beside the SQLite file, made at the first start."""
+    tombstones: Path | None = None
+    """The file that remembers who was erased, apart from the database. Left out: beside the SQLite file."""
+    keep_people: Kept = Keeping(730, "24 months")
+    """How long is kept what is known of people whom no system tells any more; ``off``: for ever."""
+    keep_journal: Kept = Keeping(730, "24 months")
+    """How long the story of each record is kept; ``off``: for ever."""
+
+    @property
+    def tombstones_path(self) -> Path | None:
+        """The file that remembers who was erased: named, or beside the SQLite file; None: there is none."""
+        beside = self.sqlite_file
+        return self.tombstones or (beside and beside.with_name(beside.name + ".tombstones"))
 
     @property
     def sqlite_file(self) -> Path | None:

@@ -273,6 +273,38 @@ def explain(console: Console, facts: Facts, now: float) -> None:
     _table(console, ("At", "Where", "What", "Fields"), _journal(facts["journal"]))
 
 
+def receipt(console: Console, facts: Facts) -> None:
+    """What an erasure did, and what is left to be done by hand. It names no person."""
+    erased = _listed(facts["erased"]) if facts["erased"] else "nothing was kept of her"
+    _line(console, f"Erasure {facts['erasure']} at {clock_time(facts['at'])} UTC. Erased here: {erased}.")
+    if facts["by_hand"]:
+        _title(console, "To be erased there, by hand")
+        rows = [(each["connection"], each["kind"], each["id"], each["url"] or "") for each in facts["by_hand"]]
+        _table(console, ("Where", "What", "Id", "Link"), rows)
+    if facts["under_way"]:
+        _line(console, "Writes that were out are looked up; what they made is told by `syncd held`.", BAD)
+    if facts["unknown"]:
+        _line(console, "Nobody can tell here whether a write took effect; look there by hand.", BAD)
+    if not facts["squeezed"]:
+        _line(console, "The database's files could not be squeezed yet; run the same command once more.", BAD)
+    if not facts["remembered"]:
+        _line(console, "No file remembers this beside the database: name one in store.tombstones.", BAD)
+    _line(console, "Who was erased is not taken in again; `syncd forget --allow` allows it.")
+
+
+def erasures(console: Console, found: Sequence[Facts]) -> None:
+    """All erasures."""
+    if not found:
+        _line(console, "Nobody was erased.")
+        return
+    rows = [
+        (each["erasure"], clock_time(each["at"]), each["tombstones"],
+         clock_time(each["allowed_at"]) if each["allowed_at"] else "")
+        for each in found
+    ]  # fmt: skip
+    _table(console, ("Erasure", "At (UTC)", "Tombstones", "Allowed since"), rows)
+
+
 def _journal(lines: Sequence[Facts]) -> Iterator[Sequence[object]]:
     """A row each; an id is told where a story has several records of one kind in one place."""
     refs: dict[str, set[str]] = {}

@@ -1,0 +1,272 @@
+import asyncio
+import os
+import random
+
+import pytest
+
+from syncd import forget, graves, schema, tombstones, webhooks
+from syncd.connector import Notice
+from syncd.errors import ConfigInvalid, SyncdError
+from syncd.model import Kind, Ref
+from syncd.work import ERASED
+from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
+
+STEPS = int(os.environ.get("FORGET_STEPS", "150"))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """One job; she and two others have applied, and all is in step."""
+    made = Scene(tmp_path_factory.mktemp("store"))
+    job = made.job()
+    made.job_id = job
+    made.row = made.apply(job)
+    for number in (1, 2):
+        made.apply(job, number)
+    made.live(FIRST_S, learn=True)
+    assert len(made.world.links(Kind.APPLICATION)) == 3
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def scene(prepared, tmp_path):
+    """The same, to be changed."""
+    made = prepared.copied(tmp_path)
+    yield made
+    made.close()
+
+
+def people_at(scene, name):
+    return sorted(t.fields["email"] for t in scene.world.systems[name].of(Kind.CANDIDATE))
+
+
+def test_no_byte_of_an_erased_person_is_left_in_any_file(scene):
+    marks = scene.marks()
+    assert scene.found(marks) != set()
+    receipt = scene.forget()
+    assert receipt["squeezed"]
+    assert receipt["erased"]["records"] >= 4
+    assert scene.found(marks) == set()
+    assert len(scene.world.links(Kind.APPLICATION)) == 2
+
+
+def test_the_receipt_names_no_person_and_what_is_to_be_erased_where(scene):
+    receipt = scene.forget()
+    stands = {(each["connection"], each["kind"], each["id"]) for each in receipt["by_hand"]}
+    assert ("rows", "candidate", scene.row) in stands
+    assert {("plain", ref.kind.value, ref.id) for name, ref in scene.hers() if name == "plain"} <= stands
+    assert "qxmail" not in str(receipt).lower()
+    assert receipt["under_way"] == receipt["unknown"] == 0
+
+
+def test_who_was_erased_is_told_again_for_ever_and_never_taken_in(scene):
+    marks = scene.marks()
+    scene.forget()
+    heard = []
+    scene.engine.listeners.append(lambda action, facts: heard.append((action, dict(facts))))
+    scene.world.systems["rows"].edit(Ref(Kind.APPLICATION, scene.row), {"stage": "Interview"})
+    scene.live(SWEPT_S)
+    counted = {facts["kind"] for action, facts in heard if action == "erased_seen"}
+    assert counted == {"candidate", "application"}
+    scene.world.store.squeeze()
+    assert scene.found(marks) == set()
+    assert scene.world.holds() == set()
+
+
+def test_a_webhook_about_an_erased_person_leaves_nothing(scene):
+    scene.forget()
+    connection = scene.world.world.connections["rows"]
+    refs = (Ref(Kind.APPLICATION, scene.row), Ref(Kind.CANDIDATE, scene.row))
+    assert scene.world.do(webhooks.keep, connection, Notice(refs=refs), "id e1") is None
+    assert scene.world.select(schema.inbox) == []
+    assert scene.world.marks() == set()
+
+
+def test_a_person_who_applies_again_is_a_question_without_her_name(scene):
+    receipt = scene.forget()
+    scene.live(10.0)
+    scene.apply(scene.job_id)
+    scene.live(SWEPT_S)
+    (hold,) = scene.world.holds()
+    assert (hold.reason, hold.ref) == (tombstones.RETURNED, receipt["erasure"])
+    assert len(scene.world.links(Kind.APPLICATION)) == 2
+    assert len(scene.world.systems["plain"].of(Kind.APPLICATION)) == 3
+
+
+def test_who_is_allowed_again_is_taken_in_and_not_made_twice(scene):
+    scene.forget()
+    scene.apply(scene.job())
+    scene.live(SWEPT_S)
+    scene.allow()
+    scene.live(SWEPT_S)
+    assert people_at(scene, "plain").count(EMAIL) == 1
+    assert len(scene.world.links(Kind.APPLICATION)) == 4
+    assert scene.world.holds() == set()
+    with pytest.raises(SyncdError, match="nobody with this address was erased"):
+        scene.allow()
+
+
+def test_what_was_done_once_for_an_old_application_is_not_done_again_for_whom_we_allow(scene):
+    scene.forget()
+    scene.allow()
+    scene.live(SWEPT_S)
+    deeds = scene.world.select(schema.deeds)
+    hers = {(row.what, row.source) for row in deeds if row.version == "before"}
+    assert ("screen", scene.row) in hers
+    assert scene.world.select(schema.tombstones) == []
+
+
+@pytest.mark.parametrize("moment", ["lost_before", "lost_after"])
+def test_a_create_that_was_out_is_looked_up_and_never_sent_again(scene, moment):
+    plain = scene.world.systems["plain"]
+    plain.fault = lambda method, what: moment if method == "POST" else None
+    other = scene.apply(scene.job_id, 7)
+    scene.world.systems["rows"].edit(Ref(Kind.APPLICATION, other), {"email": "other7@example.com"})
+    for _ in range(100):
+        scene.live(2.0)
+        if any(i.state == "unknown" for i in scene.world.intents("plain")):
+            break
+    sent = sum(method == "POST" for _, method, _ in plain.arrivals)
+    receipt = scene.forget("other7@example.com")
+    assert receipt["under_way"] == 1
+    assert [i.call for i in scene.world.intents("plain")] == [ERASED]
+    plain.fault = lambda method, what: None
+    scene.live(SWEPT_S)
+    assert sum(method == "POST" for _, method, _ in plain.arrivals) == sent
+    assert scene.world.intents("plain") == []
+    left = [hold for hold in scene.world.holds() if hold.reason == tombstones.LEFT]
+    assert len(left) == (1 if moment == "lost_after" else 0)
+
+
+def test_a_write_that_waits_is_cancelled(scene):
+    scene.world.systems["plain"].fault = lambda method, what: "refused" if method == "PATCH" else None
+    scene.world.systems["rows"].edit(Ref(Kind.APPLICATION, scene.row), {"phone": "+12025557399"})
+    scene.live(40.0)
+    assert scene.world.intents("plain") != []
+    assert scene.forget()["erased"]["intents"] >= 1
+    assert scene.world.intents("plain") == []
+    assert scene.world.holds() == set()
+
+
+def test_an_older_backup_brings_nobody_back(scene, tmp_path):
+    marks = scene.marks()
+    scene.world.store.squeeze()
+    backup = (tmp_path / "syncd.db").read_bytes()
+    scene.forget()
+    scene.close()
+    (tmp_path / "syncd.db").write_bytes(backup)
+    for rest in ("syncd.db-wal", "syncd.db-shm"):
+        (tmp_path / rest).unlink(missing_ok=True)
+    assert {name for name, _ in scene.found(marks)} == {"syncd.db"}
+    scene.reopen()
+    assert scene.found(marks) == set()
+    scene.live(SWEPT_S, learn=True)
+    scene.world.store.squeeze()
+    assert scene.found(marks) == set()
+
+
+def test_a_new_store_knows_from_the_file_who_was_erased(scene, tmp_path):
+    marks = scene.marks()
+    scene.forget()
+    scene.close()
+    for path in tmp_path.glob("syncd.db*"):
+        if not path.name.endswith((".key", ".tombstones")):
+            path.unlink()
+    scene.reopen()
+    scene.live(SWEPT_S, learn=True)
+    assert {mark for _, mark in scene.found(marks)} & {m for m in marks if m.isalpha()} == set()
+    assert len(scene.world.links(Kind.APPLICATION)) == 2
+
+
+def test_the_file_of_another_store_is_refused(scene, tmp_path):
+    scene.forget()
+    file = scene.settings.tombstones_path
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(['{"check":"00","key":"00"}', *lines[1:]]))
+    with pytest.raises(ConfigInvalid, match="belongs to another store"):
+        asyncio.run(forget.replay(scene.app))
+    file.write_text("no list")
+    with pytest.raises(ConfigInvalid, match="is no list of erased people"):
+        asyncio.run(forget.replay(scene.app))
+
+
+def test_a_lost_file_is_written_anew_from_the_database(scene):
+    scene.forget()
+    file = scene.settings.tombstones_path
+    known = sorted(file.read_text().splitlines()[1:])
+    file.unlink()
+    asyncio.run(forget.replay(scene.app))
+    assert len(file.read_text().splitlines()[1:]) == len(known)
+    assert graves.read(file, scene.sealer)[0] is None
+
+
+def test_tombstones_hold_nothing_but_digests_of_a_key_of_their_own(scene):
+    marks = scene.marks()
+    scene.forget()
+    content = scene.settings.tombstones_path.read_bytes()
+    assert not any(mark in content for mark in marks)
+    assert scene.sealer.digest("email", EMAIL).encode() not in content
+    assert oct(scene.settings.tombstones_path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_somebody_unknown_is_kept_out_from_the_start(scene):
+    receipt = scene.forget("nobody@example.com")
+    assert (receipt["erased"], receipt["by_hand"]) == ({}, [])
+    rows = scene.world.systems["rows"]
+    rows.add(
+        Kind.APPLICATION,
+        {"name": "No Body", "email": "NoBody@example.com", "phone": None, "stage": "New"},
+        parents={Kind.JOB: scene.job_id},
+    )
+    scene.live(SWEPT_S)
+    assert len(scene.world.links(Kind.APPLICATION)) == 3
+
+
+def test_a_list_of_erasures_tells_numbers_and_times(scene):
+    receipt = scene.forget()
+    (one,) = scene.world.store.run_now(forget.erasures, scene.world.world)
+    assert one["erasure"] == receipt["erasure"]
+    assert one["tombstones"] >= 4
+
+
+# --- for ever -------------------------------------------------------------------------------------------------------
+
+
+def test_after_many_further_steps_the_bytes_of_the_erased_are_nowhere(scene):
+    """``FORGET_STEPS`` chooses how many: edits, webhooks, arrivals and lost answers at both ends, while writes wait."""
+    chance = random.Random(11)
+    plain, rows = scene.world.systems["plain"], scene.world.systems["rows"]
+    scene.apply(scene.job(), None)  # a create is under way when she goes
+    plain.fault = lambda method, what: "lost_after" if method != "GET" and chance.random() < 0.5 else None
+    scene.live(65.0)
+    marks = scene.marks()
+    scene.forget()
+    plain.fault = lambda method, what: "lost_after" if method != "GET" and chance.random() < 0.1 else None
+    for number in range(STEPS):
+        _step(scene, chance, number)
+        if number % 25 == 24:
+            scene.live(chance.choice([5.0, 20.0, 70.0]))
+    plain.fault = lambda method, what: None
+    scene.live(SWEPT_S)
+    scene.world.store.squeeze()
+    assert scene.found(marks) == set()
+    assert rows.log
+    assert scene.world.store.run_now(forget.waiting) == 0
+
+
+def _step(scene, chance, number):
+    name = chance.choice(["plain", "rows"])
+    system = scene.world.systems[name]
+    ref = chance.choice([ref for ref in system.things if ref.kind is not Kind.JOB])
+    connection = scene.world.world.connections[name]
+    match chance.randrange(6):
+        case 0 | 1 if "phone" in system.things[ref].fields:
+            system.edit(ref, {"phone": f"+1202556{chance.randrange(10000):04d}"})
+        case 2:
+            if ref.kind is Kind.APPLICATION:
+                system.edit(ref, {"stage": chance.choice(["New", "Interview"])})
+        case 3 | 4:
+            scene.world.do(webhooks.keep, connection, Notice(refs=(ref,)), f"id {number}")
+        case 5 if number % 40 == 0:
+            scene.apply(scene.job_id, 100 + number)
