@@ -47,6 +47,7 @@ T = TypeVar("T")
 FIRST_LOOK_S, LAST_LOOK_S = 15.0, 300.0  # how soon, and how rarely at last, a batch is asked whether it is done
 REFUSED_LOOKS = 8  # refusals to tell what became of a call, and looks before them, until a person is asked
 SOURCE_AWAY_S = 60.0
+AFTER_REMARK_S = 5.0  # a move by rule waits so long for the remark about the same screening, again and again
 LATE_S = 2 * 86_400.0  # a batch that is not done by then is a person's to ask about
 
 
@@ -144,6 +145,8 @@ async def _target(lane: Lane, ref: str, kind: str) -> Record | None:
 async def _call(engine: Engine, lane: Lane, claimed: push.Claim, word: str | None) -> None:
     """An errand of one call: a move by rule, an outcome, a leave to phone, scheduling switched off."""
     assert claimed.ref is not None
+    if claimed.call == RULE and not await engine.do(_is_to_be_judged, claimed.id):
+        return
     async with lane.road.reserved(2, Priority.WRITE):
         record = await _target(lane, claimed.ref.id, claimed.kind.value)
         order = await engine.do(_begin, claimed.id, record) if record is not None else None
@@ -177,11 +180,13 @@ async def _remark(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
     if record is None:
         await engine.do(_target_gone, claimed.id)
         return
-    if not await connector.has_remarked(record, remark):
-        async with lane.road.reserved(1, Priority.WRITE):
-            if await engine.do(_begin, claimed.id, record) is None:
-                return
-            await connector.remark(record, remark)
+    if await connector.has_remarked(record, remark):
+        await engine.do(_was_there, claimed.id)
+        return
+    async with lane.road.reserved(1, Priority.WRITE):
+        if await engine.do(_begin, claimed.id, record) is None:
+            return
+        await connector.remark(record, remark)
     await engine.do(_known, claimed.id)
     engine.wrote(lane.connection.name, claimed, claimed.call)
 
@@ -209,9 +214,14 @@ async def _attach(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
     if digest == content or await engine.do(_came_back, claimed.id, digest):
         await engine.do(_known, claimed.id, content=digest)
         return
-    sent = replace(file, name=f"resume-{claimed.id[:8]}{proof.extension}", size=proof.size, read=as_proven(file, proof))
-    async with lane.road.reserved(2, Priority.WRITE):
+    sent = replace(
+        file, name=f"resume-{proof.digest[:8]}{proof.extension}", size=proof.size, read=as_proven(file, proof)
+    )
+    async with lane.road.reserved(3, Priority.WRITE):
         record = await _target(lane, ref.id, claimed.kind.value)
+        if record is not None and content is None and await connector.has_attached(record, sent.name):
+            await engine.do(_known, claimed.id, content=digest)  # sent before the store was lost
+            return
         trace = {"content": digest, "name": sent.name}
         begun = record is not None and await engine.do(_begin, claimed.id, record, trace) is not None
         if record is None or not begun:
@@ -333,6 +343,26 @@ def _known(work: Work, id_: str, content: str | None = None) -> None:
     if intent.call == RULE and intent.ref is not None:
         mark(work, intent.connection, Kind(intent.kind), intent.ref, "moved", Priority.READ)
     errands.done(work, intent, content=content)
+
+
+def _was_there(work: Work, id_: str) -> None:
+    """A remark stands there already. If none of our calls went out for it, it was made before the store was lost."""
+    intent = push.load(work, id_)
+    if intent is not None:
+        errands.done(work, intent, content=None if intent.tries else errands.FOUND)
+
+
+def _is_to_be_judged(work: Work, id_: str) -> bool:
+    """Whether a move by rule may be made: not where it was before the store was lost, as the remark about it tells."""
+    intent = push.load(work, id_)
+    if intent is None or intent.state != "open":
+        return False
+    remarked = errands.remarked(work, intent)
+    if remarked is None:
+        push.put_off(work, intent, AFTER_REMARK_S)
+    elif remarked == errands.FOUND:
+        errands.done(work, intent, detail="judged_before")
+    return remarked not in (None, errands.FOUND)
 
 
 def _no_trace(work: Work, id_: str) -> None:

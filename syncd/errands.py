@@ -37,6 +37,7 @@ from syncd.work import (
     note,
 )
 
+FOUND = "found"  # the content of a remark that stood there before this store knew of it
 BEFORE = "before"  # the version of a deed that must not be done: what asks for it was so before we came
 
 
@@ -316,6 +317,24 @@ def content_of(work: Work, pair: str, end: End, what: str, source: str) -> str |
     """The digest of the file that was sent last."""
     found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": what, "for_": source}).first()
     return found.content if found else None
+
+
+def remarked(work: Work, intent: IntentRow) -> str | None:
+    """How the remarks about the screening of a move by rule stand: ``FOUND`` there already, made by us (""), or to be.
+
+    None: one of them has still to be made; one that is held is not waited for.
+    """
+    known = source_of(work, intent)
+    if known is None:
+        return ""
+    link, source, _ = known
+    pair = work.world.pair(link.pair)
+    end = pair.end_of(intent.connection)
+    under_way = intents_on(work, intent.connection, Kind(intent.kind), [intent.ref or ""], ("open", *IN_FLIGHT))
+    if any(one.call in REMARKS and _part(one, link)[0] == source for one in under_way):
+        return None
+    made = [content_of(work, pair.name, end, what, source) for what in pair.at(end).remarks]
+    return FOUND if FOUND in made else ""
 
 
 def came_back(work: Work, pair: str, end: End, target: str, content: str) -> bool:
