@@ -6,6 +6,7 @@ SQLite needs ``BEGIN IMMEDIATE`` and no driver-made transactions: with the drive
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -109,9 +110,19 @@ class Store:
                 self.first(connection)
                 result = function(connection, *args, **kwargs)
                 self.around("before")
-                transaction.commit()
+                try:
+                    transaction.commit()
+                except sa.exc.DBAPIError:
+                    self._roll_back(connection)
+                    raise
             self.around("after")
         return result
+
+    def _roll_back(self, connection: sa.Connection) -> None:
+        """End a transaction whose commit failed: SQLite may keep it open, and SQLAlchemy counts it as over."""
+        with contextlib.suppress(self.engine.dialect.loaded_dbapi.Error):
+            if not connection.invalidated:
+                connection.connection.rollback()
 
     async def alone(self, function: Callable[Concatenate["Store", P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what makes its own transactions, or needs none, while nothing else is done in the store."""

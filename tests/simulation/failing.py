@@ -48,10 +48,14 @@ ON_POSTGRESQL = {
 
 
 class Failing:
-    """Counts a store's statements, and lets the one of a number fail. ``statements``: what each of them was."""
+    """Counts statements while ``counts``, and lets the one of a number fail. ``statements``: what each of them was.
 
-    def __init__(self, engine: sa.Engine, failure: Failure, at: int | None) -> None:
+    ``engine`` may be the class of all engines; then ``dialect`` is the class of theirs.
+    """
+
+    def __init__(self, engine: Any, failure: Failure, at: int | None, *, dialect: Any = None) -> None:
         self.engine, self.failure, self.at = engine, failure, at
+        self._dialect = dialect or engine.dialect
         self.statements: list[str] = []
         self.failed = 0
         self.counts = False
@@ -67,25 +71,23 @@ class Failing:
     @contextlib.contextmanager
     def installed(self) -> Iterator["Failing"]:
         """While held, statements are counted and one fails."""
-        dialect: Any = self.engine.dialect
-        commit = dialect.do_commit
+        commit = self._dialect.do_commit
 
-        def committing(connection: Any) -> None:
-            if not self._is_hit(COMMIT):
-                commit(connection)
-                return
-            if self.failure.keeps:
-                commit(connection)
-            self._fail(connection.driver_connection)
+        def committing(*arguments: Any) -> None:
+            is_hit = self._is_hit(COMMIT)
+            if not is_hit or self.failure.keeps:
+                commit(*arguments)
+            if is_hit:
+                self._fail(arguments[-1].driver_connection)
 
         listeners = [("do_execute", self._executing), ("do_executemany", self._executing), ("begin", self._beginning)]
         for name, listener in listeners:
             sa.event.listen(self.engine, name, listener)
-        dialect.do_commit = committing
+        self._dialect.do_commit = committing
         try:
             yield self
         finally:
-            del dialect.do_commit
+            del self._dialect.do_commit
             for name, listener in listeners:
                 sa.event.remove(self.engine, name, listener)
 

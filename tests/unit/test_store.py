@@ -426,6 +426,17 @@ def test_a_database_that_is_locked_by_somebody_else_is_an_error_of_the_database(
     other.dispose()
 
 
+def test_a_commit_that_fails_leaves_no_transaction_open(store, monkeypatch):
+    def locked(connection):
+        raise store.engine.dialect.loaded_dbapi.OperationalError("database is locked")
+
+    monkeypatch.setattr(store.engine.dialect, "do_commit", locked)
+    with pytest.raises(sa.exc.OperationalError):
+        store.run_now(remember, "number", "1")
+    monkeypatch.undo()
+    assert store.run_now(recalled, "number") is None
+
+
 # --- who owns it ----------------------------------------------------------------------------------------------------
 
 
