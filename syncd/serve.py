@@ -316,12 +316,12 @@ class Daemon:
         """Every few seconds: note who was reached, see that the store is still ours; every hour: forget old events."""
         pruned_at = 0.0
         while True:
-            await self._metrics.keep(self.app)
-            if not await self._still_owns():
+            if not await self._still_owns():  # before anything else is tried there
                 log.error("The store is no longer ours; another process may have it.", action="lost_store")
                 self._exit_code = 1
                 self._stopping.set()
                 return
+            await self._metrics.keep(self.app)
             if self.clock.now() - pruned_at >= PRUNE_S:
                 pruned_at = self.clock.now()
                 await self.app.store.run(webhooks.prune, pruned_at)
