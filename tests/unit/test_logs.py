@@ -19,6 +19,7 @@ from syncd.clock import SteppedClock
 from syncd.errors import Rejected
 from syncd.logs import PERSON, SECRET
 
+pytestmark = pytest.mark.shows_values("what is planted here is what the log is to strike out")
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 TOKEN = "0dd/T0ken+for=Acme"
 
