@@ -747,7 +747,7 @@ def forget(
         _answer(outside, found, lambda console: tell.erasures(console, found), as_json=as_json, good=True)
     config, _ = _load(outside)
     address = forgetting.sealed(_current(outside, config), _address(outside, email))
-    facts = _do(outside, "forget", {"sealed": address, "allow": allow}, "erasing")["values"]
+    facts = _do(outside, "forget", {"sealed": address, "allow": allow}, "erasing")["receipt"]
     if allow:
         _told(outside, facts, as_json=as_json)
     left = facts["by_hand"] or facts["under_way"] or facts["unknown"] or not facts["squeezed"]

@@ -170,7 +170,7 @@ async def _forget(app: App, arguments: Told, progress: Progress) -> dict[str, An
     """What names records goes to the caller alone, and not into the table of runs."""
     email = forget.address_in(app, arguments)
     act = forget.allow_again if arguments.get("allow") else forget.forget
-    return {"values": await act(app, email)}
+    return {"receipt": await act(app, email)}
 
 
 async def _rotate_key(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Beside an SQLite file the owner listens on a Unix socket (mode 0600): one JSON o
 and the end out; who hangs up cancels. On PostgreSQL the caller writes a row of ``runs`` and reads it until it has
 ended; the owner looks for such rows every second. Either way the row tells later what was asked and what came of it.
 Arguments may name a person: in the table they are sealed until the owner has them, and struck out afterwards. What a
-result shows of people goes to the caller's socket and never into the table.
+result shows of people goes to the caller's socket and never into the table; the receipt of an erasure passes through it
+sealed.
 """
 
 import asyncio
@@ -44,7 +45,8 @@ DEAF_S = 10.0  # an owner that has not begun by then takes no commands
 KEPT_S = 30 * 86400.0  # how long ended runs are remembered
 ENDED = ("done", "failed", "cancelled")
 SHOWN = "values"  # the part of a result that is people's data
-SEALED = "sealed_values"  # the same on its way through the table of runs
+RECEIPT = "receipt"  # the part that names records of somebody who was erased; through the table only ...
+SEALED = "sealed_receipt"  # ... so, and struck out once it was read
 WALL = WallClock()
 
 log = structlog.get_logger()
@@ -146,9 +148,9 @@ async def _unpacked(store: Store, sealer: Sealer, id_: int, command: str, told: 
     result = _ended(told)
     if SEALED not in result:
         return result
-    shown = orjson.loads(sealer.unseal(base64.b64decode(result.pop(SEALED)), _about(command)))
+    receipt = orjson.loads(sealer.unseal(base64.b64decode(result.pop(SEALED)), _about(command)))
     await store.run(_strike_result, id_, result)
-    return {**result, SHOWN: shown}
+    return {**result, RECEIPT: receipt}
 
 
 def _strike_result(connection: sa.Connection, id_: int, result: Told) -> None:
@@ -394,9 +396,9 @@ class Desk:
             await asyncio.wait([work])
         state, result = self._outcome(work, command)
         await self._keep_progress(run)
-        kept = {key: value for key, value in result.items() if key != SHOWN}
-        if self._path is None and SHOWN in result:  # the table is the only way to the caller
-            packed = self._app.sealer.seal(orjson.dumps(result[SHOWN]), _about(command))
+        kept = {key: value for key, value in result.items() if key not in (SHOWN, RECEIPT)}
+        if self._path is None and RECEIPT in result:  # the table is the only way to the caller
+            packed = self._app.sealer.seal(orjson.dumps(result[RECEIPT]), _about(command))
             kept[SEALED] = base64.b64encode(packed).decode()
         await self._store.run(end, run.id, state, kept, self._store.clock.now())
         run.tell({"state": state, "result": result})

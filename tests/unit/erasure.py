@@ -18,9 +18,9 @@ from syncd.sealing import Sealer
 from syncd.settings import Store as Settings
 from tests.unit.small_world import START, SmallWorld
 
-FIRST_S = 60.0  # the first look and the first sync
-SWEPT_S = 130.0  # two sweeps at least
-TIMES = {"poll_s": 30.0, "sweep_s": 60.0}
+FIRST_S = 30.0  # the first look and the first sync
+SWEPT_S = 80.0  # another sweep at least
+TIMES = {"poll_s": 60.0, "sweep_s": 60.0}
 MARKS = ("Qxvornamark", "Wzeltmark", "qxmailmark", "2025557391")
 EMAIL = "qxmailmark@example.com"
 

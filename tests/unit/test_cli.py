@@ -25,7 +25,7 @@ from syncd.settings import Server
 NOW = 1_790_000_000.0
 COMMANDS = (
     "init", "check", "plan", "backfill", "serve", "pause", "resume", "status", "held", "resolve", "explain", "demo",
-    "sandbox", "links", "links show", "links add", "links cut",
+    "sandbox", "links", "links show", "links add", "links cut", "forget", "rotate-key",
 )  # fmt: skip
 CONFIG = """
 [connections.acme]

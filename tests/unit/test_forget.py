@@ -11,7 +11,7 @@ from syncd.model import Kind, Ref
 from syncd.work import ERASED
 from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
 
-STEPS = int(os.environ.get("FORGET_STEPS", "150"))
+STEPS = int(os.environ.get("FORGET_STEPS", "50"))
 
 
 @pytest.fixture(scope="module")
