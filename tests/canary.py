@@ -23,19 +23,13 @@ import pytest
 from syncd import logs, metrics
 
 TOKENS = (
-    "0dd/T0ken", "a-page-token", "a-secret-token", "a-token-of-the", "a_page_token", "a_path_that_nobody",
-    "canary-0a1b", "made-up-path", "made-up-secret", "sandbox-token", "tokQxToken", "whsec_",
+    b"0dd/t0ken", b"a-page-token", b"a-secret-token", b"a-token-of-the", b"a_page_token", b"a_path_that_nobody",
+    b"canary-0a1b", b"made-up-path", b"made-up-secret", b"sandbox-token", b"tokqxtoken", b"whsec_",
 )  # fmt: skip
-MARKS = re.compile(
-    "|".join(
-        (
-            *map(re.escape, TOKENS),
-            r"[a-z0-9.+-]+@(?:[a-z0-9-]+\.)*example\.(?:com|org|net|test)\b",  # everybody in the tests is there
-            r"\+?1?[ (.-]{0,2}202[). -]{0,2}555[ .-]?[0-9]{4}\b",  # and has such a number
-        )
-    ).encode(),
-    re.IGNORECASE,
-)
+PEOPLE = {  # a sign that is cheap to look for -> what it may be part of: all people of the tests live and answer there
+    b"@": re.compile(rb"(?<![a-z0-9.+-])[a-z0-9.+-]+@(?:[a-z0-9-]+\.)*example\.(?:com|org|net|test)\b"),
+    b"555": re.compile(rb"\b1?[ (.-]{0,2}202[). -]{0,2}555[ .-]?[0-9]{4}\b"),
+}
 LOGGERS = frozenset({
     "alembic", "apscheduler", "asyncio", "connectors", "httpcore", "httpx", "py", "sqlalchemy", "syncd", "uvicorn",
 })  # fmt: skip
@@ -45,8 +39,12 @@ MARKER = "shows_values"
 
 def marks_in(content: str | bytes) -> list[str]:
     """What of a text nobody may read."""
-    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    return sorted({found.decode() for found in MARKS.findall(raw)})
+    raw = (content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content).lower()
+    found = {token for token in TOKENS if token in raw}
+    for sign, pattern in PEOPLE.items():
+        if sign in raw:
+            found |= set(pattern.findall(raw))
+    return sorted(mark.decode() for mark in found)
 
 
 class Canaries:
