@@ -90,7 +90,7 @@ __all__ = [
     "without_markup",
 ]
 
-LONGEST_ANSWER = 16 * 1024 * 1024  # bytes; a list page of any of the systems is far below
+LONGEST_ANSWER = 8 * 1024 * 1024  # bytes; a list page of any of the systems is far below
 MOST_VALUES = 400_000  # of a document: each takes up to 120 bytes once it is read, though it may be told in three
 
 

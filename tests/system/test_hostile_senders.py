@@ -24,7 +24,7 @@ from tests.integration.played import TOKEN, place, systems
 from tests.system.test_serve import event
 
 BURST = int(os.environ.get("BURST", "1000"))  # `make prove` sends 10,000
-CLIENTS = 150  # more than wait for the database at once, so that some are asked to come again
+CLIENTS = 110  # more than may wait for the database at once, so that some are asked to come again
 MOST_MB = 256
 SLOW = 300
 PATH = "/webhooks/acme/candidate_moved"
