@@ -19,6 +19,8 @@ RESTING = "resting"
 def rest_others(work: Work) -> None:
     """Set aside what belongs to other pairs, and take up again what was set aside and belongs to ours."""
     rest_lists(work)
+    if _are_all_ours(work):  # as at nearly every start: one by one they would take seconds where many wait
+        return
     for found in list(work.sql.execute(sa.select(schema.intents).order_by(schema.intents.c.id)).mappings()):
         intent = IntentRow(**found)
         others = strangers(work, intent)
@@ -28,6 +30,14 @@ def rest_others(work: Work) -> None:
             _forget(work, intent, others)
         elif others and intent.state not in ("held", RESTING):
             rest(work, intent)
+
+
+def _are_all_ours(work: Work) -> bool:
+    """Whether there is nothing of other pairs, and nothing rests."""
+    known = sorted(pair.name for pair in work.world.pairs)
+    others = [sa.select(table.c.id).where(table.c.pair.not_in(known)) for table in (schema.links, schema.batches)]
+    resting = sa.select(schema.intents.c.id).where(schema.intents.c.state == RESTING)
+    return not any(work.sql.execute(question.limit(1)).first() for question in (*others, resting))
 
 
 def rest_lists(work: Work) -> None:
