@@ -285,5 +285,5 @@ def _clear_runs(work: Work, person: Person) -> None:
     blank: dict[str, Any] = {"arguments": {}, "progress": None, "result": {}}
     named = [f'"{id_}"' for _, _, id_ in person.places]
     rows = work.sql.execute(sa.select(table)).mappings().all()
-    naming = [row["id"] for row in rows if any(name in orjson.dumps(dict(row)).decode() for name in named)]
+    naming = [row["id"] for row in rows if any(name in orjson.dumps([*row.values()]).decode() for name in named)]
     work.sql.execute(sa.update(table).where(table.c.id.in_(naming)).values(blank))

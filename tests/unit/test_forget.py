@@ -1,15 +1,20 @@
 import asyncio
 import os
 import random
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from syncd import forget, graves, schema, tombstones, webhooks
 from syncd.connector import Notice
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.model import Kind, Ref
+from syncd.sealing import Sealer
 from syncd.work import ERASED
 from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
+from tests.unit.small_world import application, job, person, row
 
 STEPS = int(os.environ.get("FORGET_STEPS", "50"))
 
@@ -208,6 +213,44 @@ def test_tombstones_hold_nothing_but_digests_of_a_key_of_their_own(scene):
     assert not any(mark in content for mark in marks)
     assert scene.sealer.digest("email", EMAIL).encode() not in content
     assert oct(scene.settings.tombstones_path.stat().st_mode & 0o777) == "0o600"
+
+
+def test_where_others_rows_name_her_they_do_so_no_more(scene):
+    """The result of a command, a webhook's list, a choice in a question about somebody else."""
+    marks = scene.marks()
+    other = next(t.ref.id for t in scene.world.systems["rows"].of(Kind.APPLICATION) if t.ref.id != scene.row)
+    connection = scene.world.world.connections["rows"]
+    scene.world.do(webhooks.keep, connection, Notice(refs=(Ref(Kind.APPLICATION, scene.row),)), "id e1")
+    scene.world.do(webhooks.keep, connection, Notice(refs=(Ref(Kind.APPLICATION, other),)), "id e2")
+    plan = {"command": "plan", "arguments": {}, "state": "done", "asked_at": 1.0, "result": {"details": [scene.row]}}
+    choice = {"connection": "rows", "kind": "candidate", "ref": other, "reason": "duplicate",
+              "detail": f"{scene.row} x", "opened_at": 1.0}  # fmt: skip
+    scene.world.store.run_now(lambda sql: sql.execute(sa.insert(schema.runs).values(plan)))
+    scene.world.store.run_now(lambda sql: sql.execute(sa.insert(schema.holds).values(choice)))
+    scene.forget()
+    assert scene.found(marks) == set()
+    assert [row.event for row in scene.world.select(schema.inbox)] == ["id e2"]
+
+
+@pytest.mark.parametrize("flavours", [("rows", "plain"), ("plain", "rows")])
+def test_on_both_databases_all_rows_about_her_go(small, flavours, tmp_path):
+    """Of either kind of system first; PostgreSQL is squeezed by rewriting its tables."""
+    world = small(*flavours)
+    world.world = replace(world.world, tombstone=world.world.digest)
+    told = {"rows": (job("r1"), *row("r2", "r1")), "plain": (job("p1"), person("p2"), application("p3", "p1", "p2"))}
+    world.known(**told)
+    assert len(world.links()) == 3
+    settings = SimpleNamespace(tombstones_path=tmp_path / "stones")
+    app = SimpleNamespace(engine=world.engine(), store=world.store, config=SimpleNamespace(store=settings),
+                          sealer=Sealer(bytes(32), os.urandom))  # fmt: skip
+    receipt = asyncio.run(forget.forget(app, "Ann@Example.com"))
+    assert receipt["squeezed"]
+    assert [each["id"] for each in receipt["by_hand"] if each["connection"] == "rows"] == ["r2"]
+    assert [link.kind for link in world.links()] == ["job"]
+    assert {row.id for row in world.select(schema.records)} == {"r1", "p1"}
+    for name, records in told.items():
+        world.told(name, *records)
+    assert {row.id for row in world.select(schema.records)} == {"r1", "p1"}
 
 
 def test_somebody_unknown_is_kept_out_from_the_start(scene):
