@@ -7,7 +7,7 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/syncd
 COPY requirements.lock ./
-RUN /opt/syncd/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
+RUN /opt/syncd/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY syncd syncd
 COPY connectors connectors

@@ -5,7 +5,8 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
 WORKERS ?= 2
 
-.PHONY: install install-dev demo docs test test-system chromium compose simulate replay prove bench lint lock clean
+.PHONY: install install-dev demo docs determinism test test-system chromium compose simulate replay prove bench lint lock sbom \
+  audit-dependencies clean
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
@@ -26,14 +27,19 @@ docs: .venv/.installed-dev
 	$(BIN)/python docs/write.py
 	$(BIN)/python deploy/grafana/write.py
 
+# Whether one seed is one run: before anything else, for what cannot be played again proves nothing.
+determinism: .venv/.installed-dev
+	$(BIN)/pytest tests/simulation/test_determinism.py
+
 # Any user may run this: no root, no service, no system package.
-test: lint
-	SEEDS=$(SEEDS) CRASHES_EACH=9 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system
+test: lint determinism
+	SEEDS=$(SEEDS) CRASHES_EACH=9 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system \
+	  --ignore tests/simulation/test_determinism.py
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py \
-	  tests/unit/test_errands.py --ignore tests/system/test_each_as_hub.py
+	EXPLORE=all $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py \
+	  tests/unit/test_errands.py tests/unit/test_intents_explored.py --ignore tests/system/test_each_as_hub.py
 
 simulate: .venv/.installed-dev
 	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation
@@ -44,7 +50,8 @@ replay: .venv/.installed-dev
 
 # The long runs: hours, not minutes.
 prove: .venv/.installed-dev
-	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n $(WORKERS) tests --ignore tests/simulation --ignore tests/system
+	TRACES=50 $(BIN)/pytest tests/simulation/test_determinism.py
+	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people $(BIN)/pytest -n $(WORKERS) tests --ignore tests/simulation --ignore tests/system
 	$(MAKE) simulate SEEDS=20000
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
@@ -63,7 +70,7 @@ lint: .venv/.installed-dev
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo 'This Python cannot make an environment. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
 	@echo 'Installing what syncd needs into .venv (about half a minute) ...'
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements.lock
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml
@@ -98,15 +105,29 @@ PROMETHEUS := prometheus libjs-bootstrap4 libjs-d3 libjs-eonasdan-bootstrap-date
 	@cd .venv/debian && for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
 	@touch $@
 
-# Both locks name exact versions and hashes, and no index. The second holds the first, and is installed as it stands: it
-# leaves out what pyproject.toml says that a package declares and does not need.
+# The locks name exact versions and hashes, and no index, and are installed as they stand, without asking what else a
+# package declares. LEFT_OUT is what rich (for Markdown, code and tracebacks) and cffi (for compiling) declare and what
+# syncd never comes to: tests/system/test_image.py runs it without. The second lock holds the first.
+LEFT_OUT := markdown-it-py mdurl pycparser pygments
 UV := .lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock:
 	$(PYTHON) -m venv --clear .lock-venv
 	.lock-venv/bin/pip install --disable-pip-version-check --quiet uv
-	$(UV) --upgrade --extra build pyproject.toml -o requirements.lock
+	$(UV) --upgrade --extra build $(LEFT_OUT:%=--no-emit-package %) pyproject.toml -o requirements.lock
 	$(UV) --upgrade --extra build --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) --upgrade --no-annotate supply/audit.in -o supply/audit.lock
 	rm -r .lock-venv
 
+# What is inside, in CycloneDX: the same lock gives the same bytes.
+sbom:
+	@$(PYTHON) supply/sbom.py > sbom.cdx.json
+	@echo 'sbom.cdx.json is written.'
+
+# Whether anything is known against the wheels of the lock. It asks the package index, and keeps the answer with its day.
+audit-dependencies:
+	@$(PYTHON) -m venv --clear .audit-venv
+	@.audit-venv/bin/pip --disable-pip-version-check --quiet install --no-deps --require-hashes --only-binary :all: -r supply/audit.lock
+	@$(PYTHON) supply/audit.py .audit-venv/bin/pip-audit
+
 clean:
-	rm -rf .venv .lock-venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .lock-venv .audit-venv sbom.cdx.json build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
