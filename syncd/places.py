@@ -50,6 +50,8 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
     if terms.facts.mirror is None or stage is None or mirror is None:
         return True
     if _is_being_written(work, connection, row):
+        if stage == mirror:  # whatever is still out, from here on it can be told which of the two moved
+            _remember(work, row, stage, mirror)
         return False
     was = row.places or _at_birth(work, row, mirror)
     todo = judge(stage, mirror, was.get(STAGE), was.get(MIRROR))

@@ -44,7 +44,7 @@ def test_what_was_brought_is_quiet(stage, mirror, was_stage, was_mirror):
 class Office:
     """A hub of rows and a spoke whose applications tell their stage twice."""
 
-    def __init__(self, make):
+    def __init__(self, make, **settings):
         facts = FACTS["plain"]
         known = facts.kinds[APPLICATION]
         own = replace(
@@ -52,7 +52,7 @@ class Office:
         )  # fmt: skip
         facts = replace(facts, kinds={**facts.kinds, APPLICATION: own})
         words = {"plain": {"fields": {"application": {"person_stage": "mirror"}}}}
-        self.world = make(facts={"plain": facts}, words=words, flows=FLOWS)
+        self.world = make(facts={"plain": facts}, words=words, flows=FLOWS, **settings)
         self.hub, self.spoke = self.world.systems["rows"], self.world.systems["plain"]
         job = self.hub.add(JOB, {"title": "Baker", "code": "B1", "status": "open"})
         fields = {"name": "Ann", "email": "ann@example.com", "phone": None, "stage": "New"}
@@ -138,6 +138,29 @@ def test_a_place_that_tells_nothing_any_more_is_left_alone(office):
     office.spoke.edit(office.thing.ref, {"stage": "Out", "mirror": None})
     office.run()
     assert office.told == ("Out", "Out", None)
+
+
+def test_both_are_known_to_be_in_step_while_the_answer_to_our_write_is_still_looked_up(quick):
+    office = Office(quick, poll_s=10.0)
+
+    def die(moment):
+        if moment == "after_call" and office.told == ("New", "Talk", "Talk"):
+            raise KeyboardInterrupt
+
+    office.spoke.crash = die
+    office.spoke.edit(office.thing.ref, {"mirror": "Talk"})
+    with pytest.raises(KeyboardInterrupt):
+        office.run()
+    office.spoke.crash = lambda moment: None
+    office.engine = office.world.engine()
+    office.run(25.0)
+    assert office.told == ("Talk", "Talk", "Talk")
+    office.hub.edit(office.row, {"stage": "Deal"})
+    office.run(15.0)
+    assert {intent.state for intent in office.world.intents()} == {"unknown", "open"}
+    office.run()
+    assert office.told == ("Deal", "Deal", "Deal")
+    assert office.world.reasons() == []
 
 
 def test_afterwards_all_is_quiet(office):
