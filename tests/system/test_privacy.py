@@ -213,8 +213,14 @@ class Marked:
             if pid.name.isdigit():
                 try:
                     self.note(f"command line of {pid.name}", (pid / "cmdline").read_bytes())
+                    self.note(f"environment of {pid.name}", (pid / "environ").read_bytes())
                 except OSError:
                     continue  # it has ended meanwhile
+
+        assert self.syncd.process is not None
+        limits = Path(f"/proc/{self.syncd.process.pid}/limits").read_text().splitlines()
+        [cores] = [line.split()[4:6] for line in limits if line.startswith("Max core file size")]
+        assert cores == ["0", "0"]  # a dump would hold all of this
 
     def _look_at_files(self) -> None:
         seen = [path for path in self.folder.rglob("*") if path.is_file() and path != self.config]
