@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import schema
+from syncd import copies, schema
 from syncd.connector import Batch, BatchLimits
 from syncd.creating import is_swept
 from syncd.errands import stage_of
@@ -27,6 +27,7 @@ from syncd.store import upsert
 from syncd.work import SUBMIT, TOMORROW, Work, note
 
 DAY_S = 86_400.0
+FORGOTTEN_S = 6 * 3600.0  # by then a batch that was under way when the store was lost is done, and listed
 AGAIN = "again"  # an item that is in no batch any more, and tells only what was spent on it
 MOST = 100  # files of one batch; the service may allow fewer
 
@@ -61,7 +62,7 @@ def _settle_item(work: Work, pair: Pair, item: Any, row: RecordRow, stage: str |
     if item.state == "waiting" and stage != pair.screen_at:
         _leave(work, pair, item, row)
         return True
-    if item.state == "held" and (known := _screened_before(work, pair, row)) is not None:
+    if item.state in ("held", "waiting") and (known := _screened_before(work, pair, row)) is not None:
         join(work, pair, row, known, "source_id")  # it was screened after all
         return False
     hold_record(work, pair, row, {"": (item.reason, item.detail)} if item.reason else {})
@@ -222,6 +223,8 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
         if overflow := [item.application for item in items[limits.files :]]:
             _move(work, pair, overflow, _new_batch(work, pair, batch.job, 0.0))
         items = items[: limits.files]
+        if _is_too_early(work, batch.id):
+            return None
         allowed = _affordable(work, pair, limits)
         if allowed < len(items):
             _put_off(work, pair, batch, items[allowed:])
@@ -233,11 +236,23 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
     return Turn(id_, pair.name, pair.left.name, batch.job, names, sent, batch.sent_at, batch.title)
 
 
+def _is_too_early(work: Work, id_: str) -> bool:
+    """Whether batches that nobody remembers may be under way, after the store was lost; then it waits for them."""
+    until = copies.doubted_at(work.sql) + FORGOTTEN_S
+    if work.tx.now >= until:
+        return False
+    table = schema.intents
+    work.sql.execute(sa.update(table).where(table.c.id == id_).values(due=until, reason=TOMORROW))
+    return True
+
+
 def _affordable(work: Work, pair: Pair, limits: BatchLimits) -> int:
     """How many files may still be paid for today."""
     if pair.credits_a_day is None:
         return MOST
     today = work.tx.now - work.tx.now % DAY_S
+    if copies.doubted_at(work.sql) >= today:
+        return 0  # what was spent today is not known any more
     where = (_items.c.pair == pair.name, _items.c.sent_at >= today)
     spent = work.sql.execute(sa.select(sa.func.sum(_items.c.credits)).where(*where)).scalar() or 0.0
     return max(0, int((pair.credits_a_day - spent) / limits.credits))
@@ -431,7 +446,7 @@ def finish(work: Work, id_: str) -> None:
     if batch is None:
         return
     for item in items_of(work, id_):
-        if item.state == "sent":
+        if item.state in ("waiting", "sent"):
             _hold(work, work.world.pair(batch.pair), item.application, "no_result", "")
     _end(work, id_, "done")
 

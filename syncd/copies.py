@@ -19,7 +19,8 @@ from syncd.clock import Clock
 from syncd.errors import SyncdError
 from syncd.store import open_engine, upsert
 
-COPY, OLDER = "copy", "older_copy"  # facts in ``meta``: this is a copy; what it knows is still to be doubted
+# Facts in ``meta``: this is a copy; what it knows is still to be doubted; when it was.
+COPY, OLDER, DOUBTED = "copy", "older_copy", "doubted_at"
 EVERY_S = 1.0  # how often the file beside is brought up to date, at most
 
 _LAST_LINE = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'"  # never goes back, whatever is deleted
@@ -50,14 +51,13 @@ class Beside:
 def recognise(connection: sa.Connection, beside: Beside | None, now: float) -> bool:
     """Note that this database is an older copy, if it is one; whether it was noted now. ``beside``: of an SQLite file.
 
-    A database in which nothing stands yet is no copy: after a loss all begins with a first look anyway.
+    An empty database in the place of one that was lost is the oldest of all.
     """
     marked = _fact(connection, COPY) is not None
     behind = beside is not None and beside.read() > _last_line(connection)
-    has_links = connection.execute(sa.select(schema.links.c.id).limit(1)).first() is not None
     if marked:
         connection.execute(sa.delete(schema.meta).where(schema.meta.c.name == COPY))
-    if not (marked or (behind and has_links)):
+    if not (marked or behind):
         return False
     upsert(connection, schema.meta, [{"name": OLDER, "value": repr(now)}])
     return True
@@ -83,6 +83,11 @@ def follow(engine: sa.Engine, beside: Beside, clock: Clock) -> None:
 def is_to_be_doubted(connection: sa.Connection) -> bool:
     """Whether this is an older copy, and nobody has drawn the consequences yet."""
     return _fact(connection, OLDER) is not None
+
+
+def doubted_at(connection: sa.Connection) -> float:
+    """When this was found to be an older copy (or a lost one begun anew) for the last time; 0: never."""
+    return float(_fact(connection, DOUBTED) or 0.0)
 
 
 def _fact(connection: sa.Connection, name: str) -> str | None:

@@ -4,8 +4,11 @@ The systems have moved on since. What stood there is looked at anew as before a 
 nothing is written; and what the copy wants is asked about first, because most of it was done after the copy was made:
 
 * a create that had not gone out is forgotten: the first look finds what was made of it, else it is wanted anew;
-* a batch of résumés is looked up at the service by the mark in its title before it may go out;
-* what phones somebody or cannot be taken back (a move by rule, an outcome, a leave to phone) is held for a person;
+* a batch of résumés is looked up at the service by the mark in its title before it may go out; no new one goes out for
+  some hours, until those that nobody remembers are done and tell for whom they were, nor before the next day where a
+  day's credits are limited;
+* what phones somebody or cannot be taken back (a move by rule, an outcome, a leave to phone) is held for a person; who
+  stands where such a thing is due is taken to have had it;
 * where both ends are written to, what they agreed on last is forgotten. An end that changed since may have been changed
   by us or by somebody, and nobody can tell; ends that agree agree, and of ends that do not the pair's rule decides.
 
@@ -22,7 +25,7 @@ from syncd.model import Kind
 from syncd.reconcile import End, agree
 from syncd.rows import IntentRow, LinkRow
 from syncd.setup import Pair, World
-from syncd.store import Store, Tx
+from syncd.store import Store, Tx, upsert
 from syncd.work import CREATE, OUTCOME, RULE, SCREEN, SUBMIT, Work
 
 log = structlog.get_logger()
@@ -62,6 +65,7 @@ def doubt(work: Work) -> None:
         if link is not None:
             _doubt_bases(work, link)
     work.tx.flush()
+    upsert(work.sql, schema.meta, [{"name": copies.DOUBTED, "value": repr(work.tx.now)}])
     work.sql.execute(sa.update(schema.cursors).values(_UNREAD))
     work.sql.execute(sa.delete(schema.pages))
     work.sql.execute(sa.update(schema.records).values(settled=None))

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import schema
+from syncd import copies, schema
 from syncd.holds import drop_intent_holds
 from syncd.intents import delete_intent, intents_on, save_intent
 from syncd.limits import Priority
@@ -130,9 +130,18 @@ def _plan_leave(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, Record
 
 def was_there_before(work: Work, pair: Pair, row: RecordRow) -> None:
     """Note at the first look that an application stood at the stage of the screening already: nobody phones for it."""
+    if pair.batches and work.learning and row.connection == pair.left.name and copies.doubted_at(work.sql):
+        _was_told_before(work, pair, row)
     asks = pair.screen_at is not None and pair.right.facts.screens_by == "leave" and row.connection == pair.left.name
     if asks and work.learning and row.kind == Kind.APPLICATION and stage_of(pair.left, row) == pair.screen_at:
         _keep(work, pair.name, End.RIGHT, SCREEN, row.id, BEFORE)
+
+
+def _was_told_before(work: Work, pair: Pair, row: RecordRow) -> None:
+    """After a loss, how an application ended by now counts as told to who screened it: it may have been."""
+    stage = stage_of(pair.left, row)
+    if stage in TERMINAL and _done(work, pair, End.RIGHT, OUTCOME, row.id) is None:
+        _keep(work, pair.name, End.RIGHT, OUTCOME, row.id, str(stage))
 
 
 # --- screenings -----------------------------------------------------------------------------------------------------
@@ -303,7 +312,7 @@ _THIS = (
     _deeds.what == sa.bindparam("deed"),
     _deeds.source == sa.bindparam("for_"),
 )
-_DONE = sa.select(_deeds.version, _deeds.content).where(*_THIS)
+_DONE = sa.select(_deeds.version, _deeds.content, _deeds.at).where(*_THIS)
 _FORGET = sa.delete(schema.deeds).where(*_THIS)
 
 
@@ -317,6 +326,12 @@ def content_of(work: Work, pair: str, end: End, what: str, source: str) -> str |
     """The digest of the file that was sent last."""
     found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": what, "for_": source}).first()
     return found.content if found else None
+
+
+def is_remembered(work: Work, pair: str, end: End, what: str, source: str) -> bool:
+    """Whether it is known what was done last: not before the first time, nor in what an older copy tells."""
+    found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": what, "for_": source}).first()
+    return found is not None and found.at >= copies.doubted_at(work.sql)
 
 
 def remarked(work: Work, intent: IntentRow) -> str | None:

@@ -16,9 +16,11 @@ def take_results(work: Work, id_: str, results: Sequence[Screened], records: Seq
         return
     pair = work.world.pair(batch.pair)
     touched = pull.absorb(work, pair.right, records, pull.GET)
-    by_name = {item.name: item for item in items_of(work, id_) if item.name}
+    items = items_of(work, id_)
+    by_name = {item.name or item.application: item for item in items}
     for result in results:
-        item = by_name.get(result.file or "")
+        file = result.file or ""
+        item = by_name.get(file) or by_name.get(file.rpartition(".")[0])  # of an older copy no file's name is known
         row = work.tx.record(pair.left.name, Kind.APPLICATION, item.application) if item is not None else None
         there = work.tx.record(pair.right.name, Kind.APPLICATION, result.id)
         if row is not None and there is not None:

@@ -179,12 +179,12 @@ class HireSquire:
         return made
 
     async def find_batch(self, draft: BatchDraft, key: str, since: float) -> tuple[Batch, ...]:
-        """Look through the jobs made since the day before for the mark of the key in a title."""
-        title, day = marked(draft.title, key), datetime.fromtimestamp(max(0.0, since - _DAY_S), UTC).date()
+        """Look through the jobs made since the day before for the mark of the key in a title, whatever it was then."""
+        mark, day = marked("", key), datetime.fromtimestamp(max(0.0, since - _DAY_S), UTC).date()
         found: tuple[Batch, ...] = ()
         async for _, rows, _ in self._api.pages("/jobs", since=day.isoformat()):
             told: tuple[Batch, ...] = understood("GET", partial(_batches, rows))
-            found += tuple(batch for batch in told if batch.title == title)
+            found += tuple(batch for batch in told if batch.title is not None and batch.title.endswith(mark))
         return found
 
     async def batch(self, batch: str) -> Batch | None:
