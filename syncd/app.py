@@ -363,7 +363,13 @@ def _connect(
     options = {**known.options, **({"terminal_words": terminal} if "terminal_words" in plugin.options else {})}
     known = replace(known, options=options)
     client = build_client(
-        gate, known.base_url, rng=rng, allow_private=settings.allow_private, network=network(name), read_only=read_only
+        gate,
+        known.base_url,
+        rng=rng,
+        allow_private=settings.allow_private,
+        network=network(name),
+        read_only=read_only,
+        proxy=revealed(settings.proxy),
     )
     return client, plugin.connect(known, client, gate.clock)
 

@@ -520,6 +520,14 @@ def _no_file(status: int) -> SyncdError:
 
 
 Explain = Callable[[httpx.Response], str]
+# A proxy that will not make a tunnel has passed nothing on.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 
 async def ask(
@@ -540,7 +548,7 @@ async def ask(
     """
     try:
         response = await client.request(method, url, **request)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+    except _NOT_SENT as error:
         raise NotSent(f"no connection: {type(error).__name__}") from error
     except httpx.HTTPError as error:
         raise _lost(method, type(error).__name__) from error

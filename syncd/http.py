@@ -9,6 +9,7 @@ refused when connecting (OWASP API Security Top 10 2023, API7 and API10). Whatev
 import asyncio
 import random
 import socket
+import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -36,7 +37,7 @@ RETRY_SHARE = 0.1  # of the first tries of a spell: sre.google/sre-book/handling
 RETRIES_AT_LEAST = 2  # so that one failed call among few may have its three tries
 AGAIN = "syncd.again"  # request extension: this is not the first try
 
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
 class ForeignOrigin(httpx.UnsupportedProtocol):
@@ -54,16 +55,19 @@ def build_client(
     network: httpx.AsyncBaseTransport | None = None,
     retries: "RetryBudget | None" = None,
     longest: int = LONGEST_ANSWER,
+    proxy: str | None = None,
 ) -> httpx.AsyncClient:
     """A client for one connection; its calls take their slots at the gate, whose name and meter they are counted under.
 
     ``network`` replaces sockets (a sandbox in this process); ``retries`` is shared by clients of the same host;
-    ``longest`` is in bytes. ``read_only`` refuses everything but GETs with ``PlanRefused``. Raises ``ConfigInvalid``
-    for an address that must not be called.
+    ``longest`` is in bytes; ``proxy`` is the address of one that all calls go through. ``read_only`` refuses everything
+    but GETs with ``PlanRefused``. Raises ``ConfigInvalid`` for an address that must not be called.
     """
     check_url(base_url, allow_private=allow_private)
     may_be_private = allow_private or is_local(httpx.URL(base_url).host)
-    road: httpx.AsyncBaseTransport = Bounds(network or Wire(may_be_private=may_be_private), gate.clock, longest)
+    road: httpx.AsyncBaseTransport = Bounds(
+        network or Wire(may_be_private=may_be_private, proxy=proxy), gate.clock, longest
+    )
     road = RetryingGets(Limit(road, gate), gate.clock, rng, retries or RetryBudget(), gate.meter, gate.name)
     fence = Fence(road, base_url, read_only=read_only, may_be_private=may_be_private)
     return httpx.AsyncClient(
@@ -169,14 +173,26 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 class Wire(httpx.AsyncHTTPTransport):
-    """Sockets. A name is resolved once, every address it has is judged, and one of those is connected to."""
+    """Sockets. A name is resolved once, every address it has is judged, and one of those is connected to.
 
-    def __init__(self, *, may_be_private: bool) -> None:
+    Behind a proxy it is the proxy that resolves names and judges addresses: to be connected with is what it is there
+    for, and it may well be a private address itself. Certificates are checked as ever, through its tunnel.
+    """
+
+    def __init__(self, *, may_be_private: bool, proxy: str | None = None) -> None:
         tls = httpx.create_ssl_context(verify=True, trust_env=False)
         super().__init__(verify=tls, trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, keepalive_expiry=5.0, network_backend=Resolving(may_be_private=may_be_private)
+            ssl_context=tls,
+            keepalive_expiry=5.0,
+            network_backend=Resolving(may_be_private=may_be_private or proxy is not None),
+            proxy=_proxy(proxy, tls) if proxy is not None else None,
         )
+
+
+def _proxy(address: str, tls: ssl.SSLContext) -> httpcore.Proxy:
+    read = httpx.Proxy(address)
+    return httpcore.Proxy(str(read.url), auth=read.raw_auth, ssl_context=tls if read.url.scheme == "https" else None)
 
 
 class Resolving(httpcore.AsyncNetworkBackend):

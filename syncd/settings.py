@@ -198,6 +198,17 @@ def _networks(addresses: tuple[str, ...]) -> tuple[str, ...]:
     return addresses
 
 
+def _proxy(secret: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(secret.get_secret_value())
+        is_proxy = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_proxy = False
+    if not is_proxy or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError('is not the address of a proxy; write for example "http://proxy.example.com:3128"')
+    return secret
+
+
 def _region(text: str) -> str:
     if not re.fullmatch(r"[A-Z]{2}", text):
         raise ValueError(f'{shown(text)} is not a region of phone numbers; write for example "US" or "GR"')
@@ -363,6 +374,8 @@ class Connection(Section):
     """Calls per time, as ``["10/10s", "100/day@UTC"]``. Left out: the system's own."""
     allow_private: bool = False
     """Whether the address may be a private one, or plain http."""
+    proxy: Annotated[Secret, AfterValidator(_proxy)] | None = None
+    """A proxy that its calls take, as ``http://proxy.example.com:3128``; the environment's proxies are not used."""
     region: Annotated[str, AfterValidator(_region)] | None = None
     """Whose phone numbers are meant where a number has no country code."""
     stages: WordMap = WordMap()

@@ -151,7 +151,7 @@ PLAYED = [(FITTING, *each) for each in OPERATIONS] + [(UNFIT, *each) for each in
 
 
 @pytest.mark.parametrize(("mode", "path", "method"), PLAYED, ids=lambda told: getattr(told, "value", told))
-@settings(suppress_health_check=[*HealthCheck], max_examples=settings.default.max_examples // 4)
+@settings(suppress_health_check=[*HealthCheck], max_examples=settings().max_examples // 8)
 @given(data=st.data())
 def test_whatever_is_sent_the_answer_is_as_described(port, mode, path, method, data):
     case = data.draw(SCHEMA[path][method].as_strategy(generation_mode=mode))
