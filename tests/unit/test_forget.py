@@ -79,6 +79,20 @@ def test_who_was_erased_is_told_again_for_ever_and_never_taken_in(scene):
     assert scene.world.holds() == set()
 
 
+def test_no_digest_is_kept_of_a_page_that_tells_her(scene):
+    """It covers her row, and nobody keys it."""
+
+    def told():
+        return {row.digest for row in scene.world.select(schema.pages) if row.walk != "jobs"} - {""}
+
+    before = told()
+    assert before
+    scene.forget()
+    assert told() & before == set()
+    scene.live(SWEPT_S)
+    assert told() & before == set()
+
+
 def test_a_webhook_about_an_erased_person_leaves_nothing(scene):
     scene.forget()
     connection = scene.world.world.connections["rows"]
@@ -225,6 +239,8 @@ def test_where_others_rows_name_her_they_do_so_no_more(scene):
     plan = {"command": "plan", "arguments": {}, "state": "done", "asked_at": 1.0, "result": {"details": [scene.row]}}
     choice = {"connection": "rows", "kind": "candidate", "ref": other, "reason": "duplicate",
               "detail": f"{scene.row} x", "opened_at": 1.0}  # fmt: skip
+    line = {"at": 1.0, "connection": "rows", "kind": "application", "ref": scene.row, "what": "vanished", "fields": []}
+    scene.world.store.run_now(lambda sql: sql.execute(sa.insert(schema.journal).values(line)))
     scene.world.store.run_now(lambda sql: sql.execute(sa.insert(schema.runs).values(plan)))
     scene.world.store.run_now(lambda sql: sql.execute(sa.insert(schema.holds).values(choice)))
     scene.forget()
