@@ -16,7 +16,7 @@ from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.resting import RESTING
 from syncd.setup import World
-from syncd.work import IN_FLIGHT, ROWS, SUBMIT
+from syncd.work import ERASED, IN_FLIGHT, ROWS, SUBMIT
 
 STATES = frozenset({"open", "held", RESTING, *IN_FLIGHT})
 MODES = frozenset({"idle", "poll", "sweep"})
@@ -123,6 +123,7 @@ def _writes(sql: sa.Connection, world: World, now: float) -> Found:
     closed = _closed(sql, now)
     for row in sql.execute(sa.select(schema.intents).order_by(_intents.id)):
         wanted = row.id in batches if row.call == SUBMIT else bool({*(row.wants or ())} & {*links, ROWS})
+        wanted = wanted or row.call == ERASED
         what = _trouble(row, now, wanted=wanted, shown=row.id in shown, closed=closed)
         if what is not None:
             refs = ((row.connection, row.ref),) if row.ref else ()

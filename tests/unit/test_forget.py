@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from syncd import forget, graves, schema, tombstones, webhooks
+from syncd import forget, graves, schema, soundness, tombstones, webhooks
 from syncd.connector import Notice
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.model import Kind, Ref
@@ -150,6 +150,7 @@ def test_a_create_that_was_out_is_looked_up_and_never_sent_again(scene, moment):
     receipt = scene.forget("other7@example.com")
     assert receipt["under_way"] == 1
     assert [i.call for i in scene.world.intents("plain")] == [ERASED]
+    assert [*scene.world.store.run_now(soundness.examine, scene.world.world, scene.world.clock.now())] == []
     plain.fault = lambda method, what: None
     scene.live(SWEPT_S)
     assert sum(method == "POST" for _, method, _ in plain.arrivals) == sent
