@@ -145,7 +145,7 @@ def _absorb_one(
     if _is_doubtful(work, connection, record, told, view):
         stirred = False
         mark(work, connection.name, kind, record.ref.id, "doubtful", Priority.READ, _believed_at(work, connection))
-        told, values = {}, {}
+        told, values = _sure(told), _sure(values)
     work.values[connection.name, kind.value, record.ref.id] = values
     if connection.is_rows(kind):
         row, changed = people.absorb_row(work, connection, record, told)
@@ -163,6 +163,11 @@ def _absorb_one(
         row.walk, row.walk_no, row.page = walk
     work.tx.put_record(row)
     return row, changed
+
+
+def _sure(told: dict[str, Any]) -> dict[str, Any]:
+    """What is believed of a doubtful row: a résumé, which some lists alone tell, and no write of ours makes older."""
+    return {name: one for name, one in told.items() if name == "resume"}
 
 
 def _is_stirred(work: Work, connection: Connection, record: Record) -> bool:

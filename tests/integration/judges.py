@@ -22,6 +22,7 @@ FELT = ("phoned", "mail", "mailed", "invited", "posted", "published", "spent", "
 EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
 HUB = "acme"
 LOOKED_UP_BY = ("email", "shortcode", "source_id", "search")  # a list that is asked for so shows some, and maybe none
+RESULTS = ("results", "candidates")  # lists in which whom a screening service made is seen first
 FILES = "/resumes/"  # what lies there is fetched without a token, and counts against no limit
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
 SETTLES_S = 1.0  # from a look to its place in the store
@@ -201,7 +202,9 @@ class Kept:
                                 effect.after["stage"])  # fmt: skip
 
     def _applications_of(self, candidate: str) -> list[str]:
-        return [id_ for id_, about in self.told["application"].items() if str(about["candidate"]) == candidate]
+        """Whose stage a person's own tells: her one application's; of several it is nobody's, and is asked about."""
+        known = [id_ for id_, about in self.told["application"].items() if str(about["candidate"]) == candidate]
+        return known if len(known) == 1 else []
 
     def _own(self, kind: str, name: str) -> str:
         return next(names for key, names in self.vocabulary.fields.items() if key == kind)[name]
@@ -505,8 +508,24 @@ def _applications(run: Run, spoke: Kept) -> Iterator[str]:
             run.hub.value("application", ours[who][0], "stage"),
             spoke.value("application", theirs[who][0], "stage"),
         )
-        if not run.same("stage", run.hub, one, spoke, other):
+        if not run.same("stage", run.hub, one, spoke, other) and not _is_first_status(
+            run, spoke, ours[who], theirs[who]
+        ):
             yield f"unlike: stage of {who}: {one} / {other} at {spoke.name}"
+
+
+def _is_first_status(run: Run, spoke: Kept, ours: list[str], theirs: list[str]) -> bool:
+    """Whether a screening service still tells what it told at first sight, and nobody moved the application since.
+
+    The first status of whom it made is a base and no change, though somebody there may have set it before we looked.
+    """
+    if not spoke.screens:
+        return False
+    made = min(effect.at for effect in spoke.box.effects if effect.kind == "application" and effect.id == theirs[0])
+    sights = [look.at for look in spoke.looks if look.at > made and look.path.rpartition("/")[2] in RESULTS]
+    moves = [entry.at for kept, ids in ((run.hub, ours), (spoke, theirs)) for entry in kept.entries("stage")
+             if entry.id in ids]  # fmt: skip
+    return not any(at > min(sights, default=0.0) for at in moves)
 
 
 def _is_application_held(run: Run, spoke: Kept, ours: list[str], theirs: list[str]) -> bool:

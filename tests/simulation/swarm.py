@@ -2,11 +2,10 @@
 
 One process, virtual time. A seed draws a hub and its spokes, the people who work there, whether webhooks are sent,
 which faults there are and when the process dies. Then everything heals, and the judges of the real runs
-(``tests.integration``) read the played systems' own logs. A store in memory that rolls back stands for a killed process.
+(``tests.integration``) read the played systems' own logs. A store in memory that rolls back stands for a kill.
 """
 
 import asyncio
-import contextlib
 import gc
 import random
 import tomllib
@@ -274,16 +273,13 @@ class Swarm:
 
     async def _serve_until(self, end: float, *, learns: bool = False) -> None:
         while self.clock.now() < end:
-            syncd = self._app()
             try:
-                await self._live(syncd, end, learns=learns)
+                await self._live(self._app(), end, learns=learns)
             except Crash:
                 self.deaths.append(self.clock.now())
                 await self.clock.sleep_until(self.clock.now() + 1.0)
             finally:
                 self.site = None
-                for client in syncd.clients.values():
-                    await client.aclose()
 
     async def _live(self, syncd: app.App, end: float, *, learns: bool) -> None:
         self.dies.clear()
