@@ -30,6 +30,8 @@ async def echo(app, command, arguments, progress):
         return {"said": arguments["words"]}
     if command == "show":
         return {"details": [1], "values": [{"email": [None, "pat.doe@example.com"]}]}
+    if command == "erase":
+        return {"receipt": {"by_hand": ["c-4711"]}}
     if command == "wait":
         progress({"waiting": True})
         await asyncio.sleep(600)
@@ -170,6 +172,15 @@ def test_through_postgresql_no_values_are_shown(postgresql_url):
 
     result, [run] = play(postgresql_url, scene)
     assert result == run["result"] == {"details": [1]}
+
+
+def test_a_receipt_reaches_the_caller_and_stays_in_no_table(store_url):
+    async def scene(owner):
+        return await ask(owner, "erase"), await owner.runs()
+
+    result, [run] = play(store_url, scene)
+    assert result == {"receipt": {"by_hand": ["c-4711"]}}
+    assert (run["state"], run["result"]) == ("done", {})
 
 
 def test_an_owner_that_stops_says_so(store_url):
