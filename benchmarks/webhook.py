@@ -4,9 +4,12 @@ A daemon in a process of its own (``syncd serve`` as it is, SQLite with every co
 and a played Ninjahire, all over sockets on loopback. A recruiter moves somebody in Workable, Workable sends its signed
 ``candidate_moved``, the daemon reads the row again, reads the application in Ninjahire, changes it there, and confirms.
 The time runs from the moment before Workable sends to the confirming transaction, as the daemon's own journal tells it.
-Then events with new ids are posted by eight clients at once; each is answered after its commit.
+Then events with new ids are posted by eight clients at once, as fast as they are answered; each is answered after its
+commit. At last they come at a steady pace for a minute, each at its own time whether or not those before it were
+answered; what a late client adds to the wait counts.
 
     .venv/bin/python benchmarks/webhook.py
+    .venv/bin/python benchmarks/webhook.py steady  # the last part alone
 """
 
 import asyncio
@@ -34,6 +37,7 @@ from syncd.clock import WallClock
 from syncd.config import load
 
 MOVES, PEOPLE, EVENTS, CLIENTS = 200, 20, 1000, 8
+PACE, STEADY_S, STEADY_CLIENTS, STEADY_AIM_S = 210, 60, 48, 0.25  # events a second
 TOKEN = "sandbox-token"
 LONGEST_S = 60.0  # for any one thing that is waited for
 AIM_S = 1.0
@@ -165,28 +169,52 @@ def confirmed(folder: str) -> list[float]:
         return [at for (at,) in database.execute(told)]
 
 
+def events_about(workable: Any, first: int, count: int) -> list[bytes]:
+    """So many events with ids of their own."""
+    rows = sorted(workable.snapshot()["application"])
+    return [
+        orjson.dumps({"id": f"{n:024x}", "event_type": "candidate_moved", "data": {"id": rows[n % len(rows)]}})
+        for n in range(first, first + count)
+    ]
+
+
+async def deliver(address: str, client: httpx.AsyncClient, body: bytes) -> None:
+    signature = hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-Workable-Signature": signature}
+    answer = await client.post(f"{address}/webhooks/acme/candidate_moved", content=body, headers=headers)
+    assert answer.status_code == 200, answer.status_code
+
+
 async def post_all(address: str, workable: Any, client: httpx.AsyncClient) -> float:
     """Kept events a second."""
-    rows = sorted(workable.snapshot()["application"])
-    events = [
-        orjson.dumps({"id": f"{n:024x}", "event_type": "candidate_moved", "data": {"id": rows[n % len(rows)]}})
-        for n in range(EVENTS)
-    ]
+    events = events_about(workable, 0, EVENTS)
 
     async def post() -> None:
         while events:
-            body = events.pop()
-            signature = hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
-            headers = {"X-Workable-Signature": signature}
-            answer = await client.post(f"{address}/webhooks/acme/candidate_moved", content=body, headers=headers)
-            assert answer.status_code == 200, answer.status_code
+            await deliver(address, client, events.pop())
 
     began = time.perf_counter()
     await asyncio.gather(*(post() for _ in range(CLIENTS)))
     return EVENTS / (time.perf_counter() - began)
 
 
-async def measure(folder: str) -> None:
+async def post_steadily(address: str, workable: Any, client: httpx.AsyncClient) -> list[float]:
+    """Seconds from the moment each event was due to its answer."""
+    events = enumerate(events_about(workable, EVENTS, PACE * STEADY_S))
+    began, waits = time.perf_counter() + 0.5, []
+
+    async def post() -> None:
+        for number, body in events:
+            due = began + number / PACE
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await deliver(address, client, body)
+            waits.append(time.perf_counter() - due)
+
+    await asyncio.gather(*(post() for _ in range(STEADY_CLIENTS)))
+    return sorted(waits)
+
+
+async def measure(folder: str, *, only_steady: bool) -> None:
     async with (
         httpx.AsyncClient(trust_env=False, timeout=LONGEST_S) as client,
         played("workable", client) as (workable, at_workable),
@@ -199,11 +227,13 @@ async def measure(folder: str) -> None:
             people = len(workable.snapshot()["application"])
             await until(lambda: len(ninjahire.snapshot()["application"]) == people)
             await asyncio.sleep(3.0)  # for what is read in the background after a first sync
-            first = len(confirmed(folder))
-            workable.subscribe(f"{address}/webhooks/acme/candidate_moved", "candidate_moved")
-            began = await move_all(workable, ninjahire)
-            await until(lambda: len(confirmed(folder)) >= first + MOVES)
-            report(began, confirmed(folder)[first:], await post_all(address, workable, client))
+            if not only_steady:
+                first = len(confirmed(folder))
+                workable.subscribe(f"{address}/webhooks/acme/candidate_moved", "candidate_moved")
+                began = await move_all(workable, ninjahire)
+                await until(lambda: len(confirmed(folder)) >= first + MOVES)
+                report(began, confirmed(folder)[first:], await post_all(address, workable, client))
+            report_steady(await post_steadily(address, workable, client))
 
 
 def report(began: list[float], ended: list[float], rate: float) -> None:
@@ -216,11 +246,17 @@ def report(began: list[float], ended: list[float], rate: float) -> None:
     print(f"{EVENTS} webhooks by {CLIENTS} clients, each kept before its 200: {rate:.0f} a second")
 
 
+def report_steady(waits: list[float]) -> None:
+    p50, p99 = statistics.median(waits), waits[int(0.99 * len(waits))]
+    print(f"{len(waits)} webhooks, {PACE} a second for {STEADY_S} s, each kept first (aim: p99 <= {STEADY_AIM_S:g} s)")
+    print(f"  p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, longest {waits[-1] * 1000:.0f} ms")
+
+
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["daemon"]:
         return asyncio.run(daemon(arguments[1]))
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(folder))
+        asyncio.run(measure(folder, only_steady=arguments == ["steady"]))
     return 0
 
 

@@ -30,7 +30,7 @@ async def play(
     if plugin.sandbox is None:
         raise ConfigInvalid(f"{system} brings no sandbox")
     listener = listening(Server(listen=f"127.0.0.1:{port}"), "--port")
-    async with httpx.AsyncClient(timeout=10.0) as client:
+    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
         sandbox: Sandbox = plugin.sandbox(clock=clock, rng=rng, client=client)
         if not empty:
             _fill(sandbox)
