@@ -11,7 +11,7 @@ import copy
 import re
 import types
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ import structlog
 from connectors.memory import Entry, MemorySystem
 from syncd import schema
 from syncd.clock import run_stepped
-from syncd.cycle import Engine, left_to_do
+from syncd.cycle import Engine, Lane, left_to_do
 from syncd.model import Kind, Ref
 from syncd.store import open_engine
 from tests.simulation.core import Crash
@@ -317,7 +317,7 @@ class Stage:
         await self.clock.sleep_until(self.clock.now() + 1.0)
 
     async def _drive(self, engine: Engine, end: float) -> None:
-        driven = [self._watched(engine.drive(lane)) for lane in engine.lanes.values()]
+        driven = [self._watched(engine, lane) for lane in engine.lanes.values()]
         self._tasks = [asyncio.ensure_future(each) for each in [*driven, self._people(engine, end)]]
         tasks = self._tasks
         try:
@@ -331,8 +331,9 @@ class Stage:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @types.coroutine
-    def _watched(self, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Let a lane go on, and count its awaits; at one of them everything is cancelled, as at a shutdown."""
+    def _watched(self, engine: Engine, lane: Lane) -> Generator[Any, Any, None]:
+        """Drive a lane, and count its awaits; at one of them everything is cancelled, as at a shutdown."""
+        work = engine.drive(lane)
         step: Callable[[Any], Any] = work.send
         told: Any = None
         while True:
