@@ -9,6 +9,7 @@ copy, however it came here. On PostgreSQL, and where the file was put back toget
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from syncd.store import open_engine, upsert
 
 # Facts in ``meta``: this is a copy; what it knows is still to be doubted; when it was.
 COPY, OLDER, DOUBTED = "copy", "older_copy", "doubted_at"
+IN_DOUBT = "in_doubt/"  # and a pair's name: it was not looked at anew since
 EVERY_S = 1.0  # how often the file beside is brought up to date, at most
 
 _LAST_LINE = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'"  # never goes back, whatever is deleted
@@ -88,6 +90,22 @@ def is_to_be_doubted(connection: sa.Connection) -> bool:
 def doubted_at(connection: sa.Connection) -> float:
     """When this was found to be an older copy (or a lost one begun anew) for the last time; 0: never."""
     return float(_fact(connection, DOUBTED) or 0.0)
+
+
+def in_doubt(connection: sa.Connection, pair: str) -> bool:
+    """Whether this is an older copy, and a pair's records were not looked at anew since that was found."""
+    return _fact(connection, f"{IN_DOUBT}{pair}") is not None
+
+
+def let_doubt(connection: sa.Connection, pairs: Iterable[str], now: float) -> None:
+    """Let pairs be in doubt, until all of their records were looked at anew."""
+    upsert(connection, schema.meta, [{"name": f"{IN_DOUBT}{pair}", "value": repr(now)} for pair in pairs])
+
+
+def believe(connection: sa.Connection, pairs: Iterable[str]) -> None:
+    """These pairs were looked at anew."""
+    table = schema.meta
+    connection.execute(sa.delete(table).where(table.c.name.in_([f"{IN_DOUBT}{pair}" for pair in pairs])))
 
 
 def _fact(connection: sa.Connection, name: str) -> str | None:

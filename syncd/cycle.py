@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from syncd import calls, drafts, pull, push, schema
+from syncd import calls, copies, drafts, pull, push, schema
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
 from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
@@ -210,6 +210,7 @@ class Engine:
         finally:
             self.learning = False
         if until is None:
+            await self.store.run(copies.believe, [pair.name for pair in self.world.pairs])
             await self.store.run(remember, "learnt", self.world.stamp)
             await self.store.run(remember, "learnt_at", repr(self.clock.now()))
             await self.begin_sweeps()

@@ -9,8 +9,8 @@ nothing is written; and what the copy wants is asked about first, because most o
   day's credits are limited;
 * what phones somebody or cannot be taken back (a move by rule, an outcome, a leave to phone) is held for a person; who
   stands where such a thing is due is taken to have had it;
-* where both ends are written to, what they agreed on last is forgotten. An end that changed since may have been changed
-  by us or by somebody, and nobody can tell; ends that agree agree, and of ends that do not the pair's rule decides.
+* where both ends are written to and one of them changed since, by us or by somebody, which nobody can tell, what they
+  agreed on last is forgotten (``syncd.merging``): of ends that do not agree the pair's rule decides.
 
 So nothing is made twice and nothing felt or paid happens twice, even if that means never; the price is questions.
 """
@@ -20,11 +20,8 @@ import structlog
 
 from syncd import copies, schema
 from syncd.intents import drop_creation, hold_intent, save_intent
-from syncd.merging import side
-from syncd.model import Kind
-from syncd.reconcile import End, agree
-from syncd.rows import IntentRow, LinkRow
-from syncd.setup import Pair, World
+from syncd.rows import IntentRow
+from syncd.setup import World
 from syncd.store import Store, Tx, upsert
 from syncd.work import CREATE, OUTCOME, RULE, SCREEN, SUBMIT, Work
 
@@ -60,11 +57,9 @@ def doubt(work: Work) -> None:
     work.sql.execute(sa.delete(schema.meta).where(schema.meta.c.name.in_((*_LOOKED, copies.OLDER, copies.COPY))))
     for found in list(work.sql.execute(sa.select(schema.intents).order_by(schema.intents.c.id)).mappings()):
         _doubt_intent(work, IntentRow(**found))
-    for id_ in list(work.sql.execute(sa.select(schema.links.c.id).order_by(schema.links.c.id)).scalars()):
-        link = work.tx.link(id_)
-        if link is not None:
-            _doubt_bases(work, link)
     work.tx.flush()
+    linked = set(work.sql.execute(sa.select(schema.links.c.pair).distinct()).scalars())
+    copies.let_doubt(work.sql, sorted({*linked, *(pair.name for pair in work.world.pairs)}), work.tx.now)
     upsert(work.sql, schema.meta, [{"name": copies.DOUBTED, "value": repr(work.tx.now)}])
     work.sql.execute(sa.update(schema.cursors).values(_UNREAD))
     work.sql.execute(sa.delete(schema.pages))
@@ -85,25 +80,3 @@ def _doubt_intent(work: Work, intent: IntentRow) -> None:
     elif intent.call == SUBMIT:
         intent.state, intent.due, intent.looks = "unknown", work.tx.now, 0
         save_intent(work, intent)
-
-
-def _doubt_bases(work: Work, link: LinkRow) -> None:
-    """Forget what two ends agreed on last, where both are written to and they did agree, or one was on its way."""
-    pair = next((pair for pair in work.world.pairs if pair.name == link.pair), None)
-    names = set(link.left_base) & set(link.right_base)
-    doubted = names if pair is None else {name for name in names if _is_doubtful(work, pair, link, name)}
-    for base in (link.left_base, link.right_base) if doubted else ():
-        for name in doubted:
-            del base[name]
-        work.tx.put_link(link)
-
-
-def _is_doubtful(work: Work, pair: Pair, link: LinkRow, name: str) -> bool:
-    kind = Kind(link.kind)
-    if name not in pair.fields.get(kind, ()) or not all(pair.writable(kind, end, name) for end in End):
-        return False
-    rows = {end: work.tx.record(pair.at(end).name, kind, getattr(link, end) or "") for end in End}
-    left, right = (side(work, pair, end, row, link, name) if row else None for end, row in rows.items())
-    if left is None or right is None or agree(name, left, right):
-        return True
-    return left.changed or right.changed  # else somebody wants them unlike

@@ -8,6 +8,7 @@ UNLIKE, DRIFT, UNLINKED, VANISHED = "unlike", "drift", "unlinked", "vanished"
 NO_BASE, ORPHAN, LONE_LINK, LONE_CHILD = "no_base", "orphan_link", "lone_link", "lone_child"
 LONE_INTENT, STUCK, ODD_INTENT, UNWIPED = "lone_intent", "stuck_intent", "odd_intent", "unwiped"
 UNSEEN, LONE_HOLD, LONE_BATCH, LONE_MEMBER = "unseen_hold", "lone_hold", "lone_batch", "lone_member"
+ERASED = "erased_known"
 CURSOR, FOREIGN_CURSOR, FOREIGN_MARK, DAMAGED = "impossible_cursor", "foreign_cursor", "foreign_mark", "damaged"
 
 # What it means, and what ``--repair`` does about it.
@@ -37,6 +38,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     CURSOR: ("A list is known to a time, or due at one, that cannot be.", "The list is read whole, at once."),
     FOREIGN_CURSOR: ("A place in a list that the system does not have.", "It is forgotten."),
     FOREIGN_MARK: ("A record is to be read of which there can be none.", "It is forgotten."),
+    ERASED: ("Somebody who was erased is known again.", "She is erased again."),
     DAMAGED: ("The database file is damaged.", ""),
 }
 

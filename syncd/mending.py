@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 
 from syncd import findings, schema
+from syncd.erasing import erase, gather
 from syncd.errands import forget_link
 from syncd.findings import Finding
 from syncd.holds import sync_holds
@@ -247,6 +248,12 @@ def _unmark(work: Work, one: Finding) -> bool:
     return _delete(work, schema.marks, table.connection == name, table.kind == kind, table.ref == ref)
 
 
+def _erase(work: Work, one: Finding) -> bool:
+    ((name, id_),) = one.refs
+    erase(work, gather(work, [(name, Kind(one.kind), id_)]), one.key)
+    return True
+
+
 def _delete(work: Work, table: sa.Table, *where: sa.ColumnElement[bool]) -> bool:
     return work.sql.execute(sa.delete(table).where(*where)).rowcount > 0
 
@@ -268,6 +275,7 @@ _ACTS: Mapping[str, Callable[[Work, Finding], bool]] = {
     findings.LONE_HOLD: _close_hold,
     findings.LONE_BATCH: _look_batch_up,
     findings.LONE_MEMBER: _read_again,
+    findings.ERASED: _erase,
     findings.CURSOR: _sweep,
     findings.FOREIGN_CURSOR: _forget_cursor,
     findings.FOREIGN_MARK: _unmark,

@@ -236,7 +236,24 @@ def _lone_members(sql: sa.Connection, world: World, now: float) -> Found:
         yield Finding(findings.LONE_MEMBER, "", Kind.CANDIDATE.value, refs=((row.connection, row.row),), key=row.row)
 
 
+def _erased(sql: sa.Connection, world: World, now: float) -> Found:
+    """Records of people who were erased, and whose return nobody has allowed."""
+    stones = schema.tombstones.c
+    graves = {
+        row.digest: row.grave for row in sql.execute(sa.select(schema.tombstones).where(stones.allowed_at.is_(None)))
+    }
+    if not graves:
+        return
+    known = sql.execute(
+        sa.select(_records.connection, _records.kind, _records.id).order_by(*schema.records.primary_key)
+    )
+    for name, kind, id_ in known:
+        grave = graves.get(world.tombstone("record", f"{name}/{kind}/{id_}"))
+        if grave is not None:
+            yield Finding(findings.ERASED, kind=kind, refs=((name, id_),), key=grave)
+
+
 _CHECKS: tuple[Callable[[sa.Connection, World, float], Found], ...] = (
     _orphans, _lone_links, _null_bases, _lone_children, _writes, _questions, _lone_batches, _ended_runs, _cursor_rows,
-    _foreign_marks, _lone_members,
+    _foreign_marks, _lone_members, _erased,
 )  # fmt: skip

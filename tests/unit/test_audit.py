@@ -1,6 +1,7 @@
 """The audit, and rows that somebody edited by hand: each is found and mended, and the engine dies of none of them."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -237,6 +238,14 @@ def _lost_person(world):
                                                    table.id == link.left))  # fmt: skip
 
 
+def _erased(world):
+    world.world = replace(world.world, tombstone=world.world.digest)
+    person = link_of(world, CANDIDATE).right
+    stone = {"digest": world.world.tombstone("record", f"plain/candidate/{person}"), "grave": "g1",
+             "what": "candidate", "at": 0.0}  # fmt: skip
+    by_hand(world, sa.insert(schema.tombstones).values(stone))
+
+
 def lost_all_told(world):
     by_hand(world, sa.update(schema.records).values(seen=sa.JSON.NULL))
 
@@ -283,6 +292,14 @@ def test_a_row_edited_by_hand_is_found_and_mended_once(stood, hand):
     assert set(told["repaired"]) == HANDS[hand]
     left = {each["what"] for each in audited(stood)["findings"]}
     assert left <= {"no_base", "unlinked", "lone_child", "lone_member", "orphan_link"}  # until they are read again
+
+
+def test_whoever_was_erased_and_is_known_again_is_erased_again(stood):
+    _erased(stood)
+    told = audited(stood, repair=True)
+    assert words(told)["erased_known", "candidate", ""] == 1
+    assert len(stood.links(CANDIDATE)) == 1
+    assert "erased_known" not in {each["what"] for each in audited(stood)["findings"]}
 
 
 def test_the_engine_goes_on_though_many_rows_were_edited_by_hand(small):
