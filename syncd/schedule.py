@@ -140,9 +140,13 @@ def waking(engine: Engine, polls: Mapping[str, When]) -> Iterator[AsyncIOSchedul
     """While held, each connection's lane is woken when its poll may be due. Needs a running loop."""
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None})
     now = datetime.fromtimestamp(engine.clock.now(), UTC)
+
+    async def wake(name: str) -> None:
+        engine.wake(name)  # in the loop: a plain function would be run in a thread, where no lane may be woken
+
     for name, poll in polls.items():
         if name in engine.lanes:
-            scheduler.add_job(engine.wake, _trigger(name, poll, now), args=[name], id=name)
+            scheduler.add_job(wake, _trigger(name, poll, now), args=[name], id=name)
     scheduler.start()
     try:
         yield scheduler

@@ -1,6 +1,7 @@
 """When lists are walked."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -135,7 +136,9 @@ def test_connections_have_seconds_of_their_own():
 
 def test_the_scheduler_wakes_each_enabled_connection():
     made = app_of(clock=WallClock())
-    polls = {"acme": parse_when("1s"), "voice": parse_when("*/5 * * * *"), "resting": parse_when("1s")}
+    polls = {"acme": parse_when("1s"), "voice": parse_when("0 0 1 1 *"), "resting": parse_when("1s")}
+    threads, wake = set(), made.engine.wake
+    made.engine.wake = lambda name: (threads.add(threading.current_thread()), wake(name))
 
     async def main():
         with schedule.waking(made.engine, polls) as scheduler:
@@ -148,6 +151,7 @@ def test_the_scheduler_wakes_each_enabled_connection():
     assert set(jobs) == {"acme", "voice"}
     assert jobs["acme"] - datetime.now(UTC) < timedelta(seconds=2)
     assert not voice_woken
+    assert threads == {threading.main_thread()}  # no event of asyncio may be set in another
 
 
 def test_two_connections_of_one_interval_are_not_woken_together():
