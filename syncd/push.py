@@ -403,15 +403,18 @@ def _settle_after(work: Work, connection: Connection, intent: IntentRow, touched
 
 
 def _pending(connection: Connection, intent: IntentRow, told: Fields, sent: dict[str, Any]) -> set[str]:
-    """Fields that are told as they were before the write, though something else was sent."""
-    terms = connection.terms[Kind(intent.kind)]
+    """Fields that are told as they were before the write, though something else was sent.
+
+    What is never told goes by what went out with it: as long as none of that shows, neither did it arrive.
+    """
+    untold = connection.terms[Kind(intent.kind)].untold
     before = intent.expected or {}
-    names = {name for part in intent.wants.values() for name in part} - terms.untold
-    return {
-        name
-        for name in names
-        if told.get(name, EMPTY) == before.get(name, EMPTY) != _digest_sent(intent, name, sent, connection)
+    names = {name for part in intent.wants.values() for name in part}
+    changed = {
+        name for name in names - untold if before.get(name, EMPTY) != _digest_sent(intent, name, sent, connection)
     }
+    pending = {name for name in changed if told.get(name, EMPTY) == before.get(name, EMPTY)}
+    return pending | (names & untold) if pending and pending == changed else pending
 
 
 def _digest_sent(intent: IntentRow, name: str, sent: dict[str, Any], connection: Connection) -> str:

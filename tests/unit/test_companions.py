@@ -50,3 +50,14 @@ def test_alone_it_is_no_reason_to_write(office):
     world.live(400.0)
     assert written(world) == []
     assert world.intents() == []
+
+
+@pytest.mark.parametrize("fault", ["lost_before", "error_before", "lost_after", "refused"])
+def test_it_goes_along_once_more_if_the_move_did_not_happen(office, fault):
+    world, row = office
+    faults = iter([fault])
+    world.systems["plain"].fault = lambda method, what: next(faults, None) if method == "PATCH" else None
+    world.systems["rows"].edit(row, {"stage": "In", "begin": "2026-06-01"})
+    world.live(400.0)
+    assert written(world) == [{"stage": "In", "begin": "2026-06-01"}]
+    assert world.intents() == []
