@@ -89,7 +89,9 @@ class Port:
 
 @pytest.fixture(scope="module")
 def port():
-    return Port()
+    made = Port()
+    yield made
+    run_stepped(made.clock, made.app.close())
 
 
 # --- the description is whole -----------------------------------------------------------------------------------------
