@@ -9,13 +9,16 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from syncd.app import systems
@@ -118,6 +121,89 @@ def test_a_whole_day_is_played_with_no_more_than_is_there(image):
     told = run(image, "syncd", "demo", "--once", "--listen", "127.0.0.1:0")
     assert told.returncode == 0, told.stderr
     assert "All else agrees on all sides." in told.stdout
+
+
+# As deploy/compose.yaml has it run: all is read-only but /data, the user is the image's, and may do nothing special.
+CAREFULLY = """
+mount --rbind / "$root"; mount -o remount,bind,ro "$root"
+mount -t tmpfs none "$root/mnt"; mkdir "$root/mnt/opt" "$root/mnt/data"
+mount --bind "$image" "$root/mnt/opt"; mount -o remount,bind,ro "$root/mnt/opt"
+mount --bind "$data" "$root/mnt/data"; mount -o remount,ro "$root/mnt"
+case "$python" in /root/*)  # a Python where nobody else may look
+  mount -t tmpfs -o mode=0755 none "$root/root"; mkdir -p "$root$python"; mount --bind "$python" "$root$python";;
+esac
+exec chroot "$root" setpriv --reuid="$user" --regid="$user" --clear-groups --inh-caps=-all --bounding-set=-all \\
+  --no-new-privs sh -c 'cd /mnt/data && exec /mnt/opt/bin/python -m syncd serve'
+"""
+CONFIG = """
+[connections.acme]
+system = "workable"
+base_url = "http://127.0.0.1:9"
+token = "made-up"
+member = "ops@acme.example"
+[connections.screener]
+system = "ninjahire"
+base_url = "http://127.0.0.1:9"
+token = "made-up"
+[pairs.screening]
+left = "acme"
+right = "screener"
+jobs = "->"
+"""
+
+
+@pytest.fixture
+def careful(image, tmp_path):
+    """The daemon of the image under the restrictions of deploy/compose.yaml: its process, its folder, its address."""
+    user = int(steps(IMAGE, "USER")[0].partition(":")[0])
+    data, root = tmp_path / "data", tmp_path / "root"
+    root.mkdir()
+    data.mkdir(mode=0o700)
+    (data / "config.toml").write_text(CONFIG)
+    os.chown(data, user, user)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"SYNCD_CONFIG": "/mnt/data/config.toml", "SYNCD_SERVER__LISTEN": f"127.0.0.1:{port}",
+                "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "user": str(user),
+                "image": str(image), "data": str(data), "root": str(root), "python": sys.base_prefix}  # fmt: skip
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", CAREFULLY]
+    daemon = subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield daemon, data, f"http://127.0.0.1:{port}"
+    finally:
+        daemon.kill()
+        daemon.communicate()
+
+
+def is_up(daemon, address):
+    try:
+        return httpx.get(f"{address}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        assert daemon.poll() is None, daemon.communicate()[0]
+        return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take a process's rights and make its folders read-only")
+def test_the_daemon_needs_no_capability_no_root_and_nothing_to_write_to_but_its_folder(careful):
+    daemon, data, address = careful
+    for _ in range(300):
+        if is_up(daemon, address):
+            break
+        time.sleep(0.1)
+    process = Path(f"/proc/{daemon.pid}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
+    assert set(status["Uid"].split()) == {"10001"}
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1"
+    assert next(mount for mount in mounts if mount[4] == "/")[5].startswith("ro")
+    daemon.terminate()
+    told, _ = daemon.communicate(timeout=60)
+    assert daemon.returncode == 0, told
+    made = {path.name: path.stat() for path in data.iterdir() if path.name != "config.toml"}
+    assert {"syncd.db", "syncd.db.key"} <= made.keys()
+    assert {one.st_uid for one in made.values()} == {10001}
+    assert made["syncd.db.key"].st_mode & 0o777 == 0o600
 
 
 @contextmanager

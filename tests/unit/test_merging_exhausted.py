@@ -17,7 +17,7 @@ import pytest
 from syncd.mapping import EMPTY, Words
 from syncd.reconcile import NOTHING, Do, End, Side, Verdict, merge, merge_field
 
-EACH = int(os.environ.get("EACH", "13"))
+EACH = int(os.environ.get("EACH", "41"))
 CASES = int(os.environ.get("CASES", "2000"))
 LEFT, RIGHT = End.LEFT, End.RIGHT
 OWNERS = (None, LEFT, RIGHT)
