@@ -30,7 +30,7 @@ from syncd.store import Store, open_engine
 START = 1_800_000_000.0
 POLL_S = 90.0
 SWEEP_S = 120.0
-DAYS = (2.0, 2.0, 6.0)  # minutes that people work; a seed draws one
+DAYS = (1.0, 1.0, 1.0, 4.0)  # minutes that people work; a seed draws one
 LOOK_S = 30.0  # between two looks whether all has come to rest
 
 
