@@ -1,6 +1,7 @@
 """The description of the port (docs/openapi.yaml) names each route, and each answer is as it says, whatever is sent."""
 
 import asyncio
+import io
 import random
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from syncd import webhooks
+from syncd import logs, webhooks
 from syncd.app import load_plugins
 from syncd.clock import run_stepped
 from syncd.commands import run_command
@@ -174,9 +175,12 @@ def test_a_store_that_does_not_answer_is_told_as_described(port, monkeypatch):
     def broken(moment):
         raise sa.exc.OperationalError("SELECT", {}, Exception("disk I/O error"))
 
+    log = io.StringIO()
+    logs.configure(log, port.clock)
     run_stepped(port.clock, port.clock.sleep_until(port.clock.now() + 2.0))  # what was looked up before is old
     monkeypatch.setattr(port.app.store, "around", broken)
     for path in ("/", "/held", "/changes", "/record?id=x", "/metrics"):
         answer = port.ask("GET", path, headers={"Authorization": f"Bearer {PAGE_TOKEN}"})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30"), path
         assert not OF_OURS.search(answer.content)
+    assert "The store does not answer." in log.getvalue()
