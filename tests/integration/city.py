@@ -167,6 +167,7 @@ class Crowd(People):
 
     gives: str = "acme"
     changed_at: float = 0.0
+    known: set[str] = field(default_factory=set)
 
     def fill(self) -> None:
         """The jobs are there where they come from, and at the hub; some people are known on several sides."""
@@ -190,7 +191,9 @@ class Crowd(People):
         return {"desc": "Nights."} if name == "screener" else {"description": DESCRIPTION}
 
     def _applies(self, name: str, job: str, person: dict[str, Any]) -> None:
-        papers = {"resume": self.resume()} if name == self.gives and self.rng.random() < 0.7 else {}
+        is_new = person["email"] not in self.known  # in the portal two files of one second cannot be told apart
+        papers = {"resume": self.resume()} if name == self.gives and self.rng.random() < 0.7 and is_new else {}
+        self.known.add(person["email"])
         self.box(name).apply(job, **person, **papers)
 
     def resume(self) -> bytes:

@@ -206,6 +206,14 @@ class Kept:
         known = [id_ for id_, about in self.told["application"].items() if str(about["candidate"]) == candidate]
         return known if len(known) == 1 else []
 
+    def is_nobodys(self, application: str) -> bool:
+        """Whether a stage may be another application's: of one without an assignment, the portal has the person's."""
+        if self.box.system != "portal":
+            return False
+        rows: Any = self.box.rows["assignment"]  # type: ignore[attr-defined]
+        assigned = {f"{row['candidate_id']}:{row['job_id']}" for row in rows.values()}
+        return application not in assigned and not self._applications_of(application.partition(":")[0])
+
     def _own(self, kind: str, name: str) -> str:
         return next(names for key, names in self.vocabulary.fields.items() if key == kind)[name]
 
@@ -508,9 +516,9 @@ def _applications(run: Run, spoke: Kept) -> Iterator[str]:
             run.hub.value("application", ours[who][0], "stage"),
             spoke.value("application", theirs[who][0], "stage"),
         )
-        if not run.same("stage", run.hub, one, spoke, other) and not _is_first_status(
-            run, spoke, ours[who], theirs[who]
-        ):
+        if run.same("stage", run.hub, one, spoke, other) or _is_first_status(run, spoke, ours[who], theirs[who]):
+            continue
+        if not (run.hub.is_nobodys(ours[who][0]) or spoke.is_nobodys(theirs[who][0])):
             yield f"unlike: stage of {who}: {one} / {other} at {spoke.name}"
 
 
