@@ -53,6 +53,7 @@ prove: .venv/.installed-dev
 	TRACES=50 $(BIN)/pytest tests/simulation/test_determinism.py
 	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people $(BIN)/pytest -n $(WORKERS) tests --ignore tests/simulation --ignore tests/system
 	$(MAKE) simulate SEEDS=20000
+	HUNT=1 $(BIN)/pytest -n $(WORKERS) tests/simulation/test_planted.py
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
 bench: .venv/.installed-dev

@@ -5,6 +5,7 @@ server that knows the mail. So each hunt names its conditions: which nets are of
 the layer matter. The judges are those of the core, and some that look closer; none knows what was planted.
 """
 
+import contextlib
 import gc
 import random
 from collections import Counter
@@ -23,7 +24,7 @@ from syncd.errors import NotSent, OutcomeUnknown, Unavailable
 from syncd.mapping import TERMINAL, canonical
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 from syncd.setup import World
-from tests.simulation.core import NoRoad, Options, Simulation
+from tests.simulation.core import POLL_S, SWEEP_S, NoRoad, Options, Simulation
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ CONDITIONS = {
     "crowded": "many people at the hub, whose list has several pages",
     "slow": "an answer takes a second and a half",
     "undone": "people undo some of our moves a moment after they see them",
-    "polled often": "lists are read every four seconds, and people do things all the time",
+    "polled often": "the hub's list is read every eight seconds, and people do things all the time",
     "no second look": "a page that is unchanged is never looked at again for what its records wait for",
 }
 BEHIND_S = 60.0
@@ -57,6 +58,9 @@ ZOMBIE_S = 4.0
 NO_SWEEP_S = 1e6
 MADE_UP_PHONE = "+12025559999"
 UNMAPPED = "Limbo"
+_POLLED = "SELECT polled_at FROM cursors WHERE connection = 'hub' AND walk = 'rows'"
+_KNOWN = "SELECT id, version, updated_at FROM records WHERE connection = 'hub' AND kind = 'application'"
+_WAITING = "SELECT (SELECT count(*) FROM intents WHERE state <> 'held') + (SELECT count(*) FROM marks)"
 READ_BEFORE_S = 0.1  # between the effect of a read and that of the write that follows it at once, on an empty road
 
 
@@ -77,6 +81,7 @@ class BareSystem(MemorySystem):
         self.chance = random.Random(prefix)
         self.shown: dict[Ref, list[Shown]] = {}
         self.listing = False
+        self.changed_at: dict[Ref, float] = {}
         if "careless" in conditions:
             self.facts = replace(
                 self.facts, kinds={kind: replace(known, exact=False) for kind, known in self.facts.kinds.items()}
@@ -130,6 +135,7 @@ class BareSystem(MemorySystem):
     def _stamp(self, ref: Ref, *, is_new: bool = False) -> None:
         thing = self.things[ref]
         thing.updated_at = self.time_told()
+        self.changed_at[ref] = self.clock.now()
         if is_new:
             thing.created_at = self.time_told()
         if "late" in self.conditions and self.is_hub:
@@ -205,6 +211,10 @@ class BareConnector(MemoryConnector):
         effect()
 
 
+class Broken(BaseException):
+    """A promise is broken before everybody's eyes: nothing more need be played."""
+
+
 class Hunt(Simulation):
     """One seed of the core's world, under a hunt's conditions."""
 
@@ -212,6 +222,7 @@ class Hunt(Simulation):
         assert conditions <= CONDITIONS.keys(), f"no such condition: {sorted(conditions - CONDITIONS.keys())}"
         self.conditions = conditions
         self.effects: Counter[tuple[str, str, str]] = Counter()
+        self.polled_at: float | None = None
         crashes = 0.01 if "crashes" in conditions else 0.0
         faults = ("lost_before", "lost_after") if "lost" in conditions else None
         # After a lost answer a text that is spelled anew cannot be told from somebody's edit: known, and not hunted.
@@ -221,8 +232,7 @@ class Hunt(Simulation):
             Options(
                 crash_share=crashes,
                 faults=faults,
-                minutes=2.0,
-                **({"poll_s": 4.0} if "polled often" in conditions else {}),
+                minutes=1.0 if "polled often" in conditions else 2.0,
             ),
         )
         if "lost" in conditions:
@@ -242,6 +252,8 @@ class Hunt(Simulation):
         off: dict[str, Any] = {"sweep_s": NO_SWEEP_S} if "no sweep" in self.conditions else {}
         off |= {"overlap_s": 0.0} if "no overlap" in self.conditions else {}
         connections = {name: replace(known, **off) for name, known in world.connections.items()}
+        if "polled often" in self.conditions:
+            connections["hub"] = replace(connections["hub"], poll_s=8.0)
         if "defaults" in self.conditions:
             connections["plain"] = replace(connections["plain"], defaults={"phone": MADE_UP_PHONE})
         rule = "left" if "left wins" in self.conditions else "hold"
@@ -287,13 +299,42 @@ class Hunt(Simulation):
 
     # witnesses
 
+    def run(self) -> "Hunt":
+        """Play the seed, to its end or until a promise is seen to be broken."""
+        with contextlib.suppress(Broken):
+            super().run()
+        return self
+
+    def _break(self, said: str) -> None:
+        self.violations.append(said)
+        raise Broken(said)
+
+    def _moment(self, moment: str) -> None:
+        if moment == "after":
+            self._judge_cursor()
+        super()._moment(moment)
+
+    def _judge_cursor(self) -> None:
+        """I7: when a walk of the hub's list has ended, whatever had changed before it began is committed."""
+        polled_at = self.database.execute(_POLLED).fetchone()
+        if polled_at is None or polled_at[0] == self.polled_at or "leaves out" in self.conditions:
+            return
+        self.polled_at = polled_at[0]
+        shown_by = (self.polled_at or 0.0) - (LATE_S if "late" in self.conditions else 0.0)
+        known = {ref: (version, at) for ref, version, at in self.database.execute(_KNOWN)}
+        for thing in self.hub.of(Kind.APPLICATION):
+            version, at = known.get(thing.ref.id, (None, None))
+            is_known = version == str(thing.version) if self.hub.versions else (at or 0.0) >= thing.updated_at
+            if self.hub.changed_at[thing.ref] < shown_by and not is_known:
+                self._break(f"I7 {thing.ref} had changed before a list was read to its end, and is not known")
+
     def arrives(self, system: BareSystem, call: str, kind: str, about: str) -> None:
         """A write reaches a server: what is committed must say so already (I3)."""
         column = "id" if call == "create" else "ref"
         name = next(name for name, known in self.systems.items() if known is system)
         sql = f"SELECT 1 FROM intents WHERE connection = ? AND kind = ? AND {column} = ? AND state = 'sent'"
         if self.database.execute(sql, (name, kind, about)).fetchone() is None:
-            self.violations.append(f"I3 a {call} of {kind} {about} reached {name}, and no committed intent was sent")
+            self._break(f"I3 a {call} of {kind} {about} reached {name}, and no committed intent was sent")
 
     def counted(self, sends: tuple[str, str, str], effect: Callable[[], T]) -> Callable[[], T]:
         """The same effect; a create takes effect at most once for each intent (I2)."""
@@ -305,7 +346,7 @@ class Hunt(Simulation):
             if sends[0] == "create":
                 self.effects[sends] += 1
                 if self.effects[sends] == 2:
-                    self.violations.append(f"I2 the create {sends[2]} of a {sends[1]} took effect twice")
+                    self._break(f"I2 the create {sends[2]} of a {sends[1]} took effect twice")
             return answer
 
         return once_more
@@ -319,6 +360,13 @@ class Hunt(Simulation):
             wait_s = 0.2 + 2.0 * self.chance.random()
             self.later(wait_s, lambda: system.edit(ref, {"stage": moved.before["stage"]}))
 
+    async def _heal(self) -> None:
+        """Time in which nobody does anything: two polls, and until nothing waits, but not for ever."""
+        latest = self.clock.now() + SWEEP_S + 2 * POLL_S + 30.0
+        await self._serve_until(self.clock.now() + 2 * self.options.poll_s + 10.0)
+        while self.clock.now() < latest and self.database.execute(_WAITING).fetchone()[0]:
+            await self._serve_until(self.clock.now() + 10.0)
+
     # judging
 
     async def _judge_convergence(self) -> None:
@@ -329,6 +377,8 @@ class Hunt(Simulation):
         self._judge_presence()
         if "quiet" in self.conditions and not self.violations:
             await self._judge_quiet()
+        if "polled often" in self.conditions:  # some list is always being read
+            self.violations = [v for v in self.violations if not v.startswith("I22 ")]
         spelled = "respelled" in self.conditions
         self.violations = [v for v in self.violations if not (spelled and v.startswith("I20") and " name: " in v)]
         if "left wins" in self.conditions:  # an older word of the left end may win there
@@ -369,15 +419,23 @@ class Hunt(Simulation):
         words = self.world.connections["hub"].vocabulary.words["stage"]
         for name, system in self.systems.items():
             ended: dict[Ref, float] = {}
+            seen: set[Ref] = set()  # read since, so that the write did not just cross the ending
             for entry in system.log:
+                if entry.action == "read" and entry.ref in ended:
+                    seen.add(entry.ref)
                 if "stage" not in entry.after:
                     continue
                 terminal = words.ours(str(entry.after["stage"])) in TERMINAL
                 if entry.by == "human":
                     ended.pop(entry.ref, None)
+                    seen.discard(entry.ref)
                     if terminal:
                         ended[entry.ref] = entry.at
-                elif entry.ref in ended and not self._moved_elsewhere(system, entry, ended[entry.ref]):
+                elif (
+                    entry.ref in ended
+                    and entry.ref in seen
+                    and not self._moved_elsewhere(system, entry, ended[entry.ref])
+                ):
                     self.violations.append(f"I15 {name} {entry.ref}: an ending was left, and nobody said so since")
 
     def _moved_elsewhere(self, system: MemorySystem, entry: Any, since: float) -> bool:

@@ -47,9 +47,9 @@ def broken_without(world: tuple[str, ...], seed: int) -> list[str]:
 
 
 def found(bug: Bug, most: int = MOST_SEEDS) -> Found | None:
-    """The first seed that finds a bug; None: none of so many."""
+    """The first seed that finds a bug, and without it finds nothing; None: none of so many."""
     for seed in range(most):
-        if said := broken_by(bug, seed):
+        if (said := broken_by(bug, seed)) and not broken_without(bug.world, seed):
             return Found(seed, said[0])
     return None
 

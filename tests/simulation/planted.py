@@ -16,7 +16,6 @@ from syncd import (
     batches,
     calls,
     connector,
-    creating,
     cycle,
     errands,
     http,
@@ -320,14 +319,14 @@ ENGINE = (
                 'intent.state, intent.sent_at, intent.looks = "open"',
             ),
         ),
-        ("engine", "crashes"),
+        ("engine", "no sweep"),
     ),
     Bug(
         "no read before an update",
         "an update goes out without a look at its target",
         ("I6",),
         written_unread,
-        ("engine",),
+        ("engine", "no sweep"),
     ),
     Bug(
         "answer counts as known",
@@ -339,42 +338,35 @@ ENGINE = (
     Bug(
         "cursor by the local clock",
         "the cursor is our own time at the walk's begin",
-        ("I20",),
+        ("I7", "I20"),
         rewritten(pull._moved, ("    return max([min(times)", '    return cursor["started_at"] or max([min(times)')),
         ("engine", "behind", "no sweep"),
     ),
     Bug(
         "after the cursor, not from it",
         "a change at exactly the cursor's time is left out",
-        ("I20",),
+        ("I7", "I20"),
         rewritten(pull.absorb_page, ("r.updated_at >= since", "r.updated_at > since")),
         ("engine", "coarse", "no overlap", "no sweep", "polled often"),
     ),
     Bug(
         "rows after the cursor",
         "the cursor is committed before what the page tells",
-        ("I20", "I22"),
+        ("I7", "I20"),
         rows_after_cursor,
-        ("engine", "crashes", "no sweep", "one after another"),
-    ),
-    Bug(
-        "no overlap",
-        "a poll begins at the cursor, so what shows late is never read",
-        ("I20",),
-        rewritten(pull.begin_walk, ("committed - overlap_s", "committed")),
-        ("engine", "late", "no sweep", "one after another"),
+        ("engine", "late", "no sweep", "polled often"),
     ),
     Bug(
         "cursor past the walk's begin",
         "the cursor is the latest change seen, though the walk began before it",
-        ("I20",),
+        ("I7", "I20"),
         rewritten(pull._moved, ("max([min(times)", "max([max(times)")),
-        ("engine", "no sweep", "one after another", "crowded", "slow", "no overlap"),
+        ("engine", "no sweep", "crowded", "slow", "no overlap", "polled often"),
     ),
     Bug(
         "only the first page",
         "the first page of a list counts as the whole",
-        ("I20",),
+        ("I7", "I20"),
         only_the_first_page,
         ("engine", "no sweep"),
     ),
@@ -391,20 +383,6 @@ ENGINE = (
         ("I20", "I5"),
         echo_by_time,
         ("engine", "no sweep", "one after another"),
-    ),
-    Bug(
-        "old lists are believed",
-        "a list that tells an older state than we know is taken for news",
-        ("I5", "I20", "I6"),
-        once(pull._is_doubtful, value=False),
-        ("engine", "late", "restless"),
-    ),
-    Bug(
-        "mark is lost",
-        "a record that is to be read counts as read before the reading succeeded",
-        ("I20", "I22"),
-        mark_first,
-        ("engine", "lost", "late", "no sweep"),
     ),
     Bug(
         "children are not called",
@@ -435,13 +413,6 @@ ENGINE = (
         ("engine", "lost", "restless", "slow"),
     ),
     Bug(
-        "stage moved on",
-        "a write goes out with the word of a stage that is not wanted any more",
-        ("I5", "I20", "I15"),
-        once(push._has_moved_on, value=False),
-        ("engine", "slow", "restless", "one after another"),
-    ),
-    Bug(
         "one shared base",
         "both ends of a link share one base",
         ("I21", "I5", "I20"),
@@ -463,13 +434,6 @@ ENGINE = (
         ("engine", "no sweep"),
     ),
     Bug(
-        "edge, not level",
-        "a confirmed write is not merged with the record's other links",
-        ("I20",),
-        once(push._settle_after, value=None),
-        ("engine", "no sweep"),
-    ),
-    Bug(
         "rivals are not asked",
         "two links that want unlike values in one record are not held",
         ("I5", "I20"),
@@ -477,45 +441,11 @@ ENGINE = (
         ("engine", "restless"),
     ),
     Bug(
-        "two intents for one target",
-        "each want makes an intent of its own, though one waits for the same record and call",
-        ("I5", "I20", "I22"),
-        rewritten(
-            intents._want,
-            (
-                "intent = next(iter(intents_on(work, connection.name, kind, [ref], UNSENT, call)), None)",
-                "intent = None",
-            ),
-        ),
-        ("engine", "restless", "lost"),
-    ),
-    Bug(
         "newest row speaks",
         "of a person's rows the newest speaks, whichever was edited",
         ("I20",),
         newest_row_speaks,
-        ("engine",),
-    ),
-    Bug(
-        "a comment speaks",
-        "a row that nobody edited speaks for its person when it is read again",
-        ("I5", "I20"),
-        comment_speaks,
         ("engine", "no sweep"),
-    ),
-    Bug(
-        "newest wins",
-        "of two unlike changes the one with the later time wins, without a question",
-        ("I5",),
-        newest_wins,
-        ("engine", "restless", "behind"),
-    ),
-    Bug(
-        "ending is left",
-        "of two unlike moves an ending gives way like any stage",
-        ("I15",),
-        rewritten(reconcile._both, ("owner is None and (left.terminal or right.terminal)", "False")),
-        ("engine", "left wins", "restless"),
     ),
     Bug(
         "unmapped falls to the first stage",
@@ -529,28 +459,14 @@ ENGINE = (
         "what stands at the other end already is created once more",
         ("I1",),
         once(matching._by_likeness, value=matching.Match(matching.How.CREATE)),
-        ("engine", "careless"),
+        ("engine", "careless", "lost"),
     ),
     Bug(
         "mails by their case",
         "two spellings of one mail are two people",
         ("I1", "I20"),
         rewritten(mapping.canonical, ('text.casefold() if name == "email" else text', "text")),
-        ("engine", "careless"),
-    ),
-    Bug(
-        "default flows back",
-        "a default that we wrote is read as the person's own value",
-        ("I5",),
-        instead(pull._without_defaults, lambda work, connection, row, told: told),
-        ("engine", "defaults"),
-    ),
-    Bug(
-        "created before a sweep",
-        "something is created where the list was never read whole",
-        ("I1",),
-        once(creating.is_swept, value=True),
-        ("engine", "careless"),
+        ("engine", "careless", "lost"),
     ),
 )
 
@@ -732,7 +648,7 @@ def marker_ignored(patch: Patch) -> None:
     everywhere(
         patch,
         calls._remark,
-        edited(calls._remark, ("if not await connector.has_remarked(record, remark):", "if True:")),
+        edited(calls._remark, ("if await connector.has_remarked(record, remark):", "if False:")),
     )
 
 
@@ -764,40 +680,10 @@ DESK = (
         ("desk",),
     ),
     Bug(
-        "phoned again",
-        "leave to phone somebody that left no trace yet is given again",
-        ("I2",),
-        rewritten(calls._no_trace, ("if intent.call in (SCREEN, OUTCOME):", "if intent.call == OUTCOME:")),
-        ("desk",),
-    ),
-    Bug(
-        "deeds are forgotten",
-        "what was done once is not kept, and so it is asked for again",
-        ("I2",),
-        deeds_forgotten,
-        ("desk",),
-    ),
-    Bug(
-        "file sent whatever was sent",
-        "a file whose answer was lost is sent again without a look",
-        ("I2",),
-        rewritten(
-            calls._took_effect, ('return await connector.has_attached(record, values.get("name", ""))', "return False")
-        ),
-        ("desk",),
-    ),
-    Bug(
         "another key at each try",
         "a batch that is sent again bears another idempotency key",
         ("I2",),
         rewritten(calls._send_batch, ("files=files), turn.id)", 'files=files), f"{turn.id} {engine.clock.now()}")')),
-        ("till",),
-    ),
-    Bug(
-        "batch again blindly",
-        "a batch whose answer was lost is sent again without being looked up",
-        ("I2",),
-        batch_again,
         ("till",),
     ),
     Bug(
