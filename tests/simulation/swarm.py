@@ -260,9 +260,9 @@ class Swarm:
         await people
         self.crashing = self.faults.on = False
         stuck = await self._heal()
+        restless = await self._restless() and await self._restless()
         run = await self._told()
-        found = [*self.bugs, *stuck, *violations(run), *self._beside(run)]
-        return found or await self._is_quiet()
+        return [*self.bugs, *stuck, *violations(run), *self._beside(run), *restless]
 
     def _app(self) -> app.App:
         players = self.played
@@ -341,7 +341,8 @@ class Swarm:
     def _beside(self, run: Run) -> list[str]:
         return paper_violations(run, self.star.resumes, self.star.remarks, self.star.screen_at)
 
-    async def _is_quiet(self) -> list[str]:
+    async def _restless(self) -> list[str]:
+        """What is written though nobody does anything; what waited for a poll may be so once, before all is in step."""
         before = self._writes()
         await self._serve_until(self.clock.now() + SWEEP_S + 2 * LOOK_S)
         more = self._writes()[len(before) :]
