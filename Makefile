@@ -39,21 +39,27 @@ test: lint determinism
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose
 	EXPLORE=all $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py \
+	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py \
 	  tests/unit/test_errands.py tests/unit/test_intents_explored.py --ignore tests/system/test_each_as_hub.py
 
 simulate: .venv/.installed-dev
-	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation
+	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_core.py tests/simulation/test_swarm.py
 
 replay: .venv/.installed-dev
 	@test -n "$(SEED)" || { echo 'Which run? For instance: make replay SEED=42'; exit 2; }
-	SEED=$(SEED) $(BIN)/pytest --verbose --capture no tests/simulation
+	SEED=$(SEED) $(BIN)/pytest --verbose tests/simulation/test_core.py tests/simulation/test_swarm.py
 
 # The long runs: hours, not minutes.
 prove: .venv/.installed-dev
 	TRACES=50 $(BIN)/pytest tests/simulation/test_determinism.py
-	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people $(BIN)/pytest -n $(WORKERS) tests --ignore tests/simulation --ignore tests/system
+	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people FORGET_STEPS=10000 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+	  tests --ignore tests/simulation --ignore tests/system
 	$(MAKE) simulate SEEDS=20000
-	HUNT=1 $(BIN)/pytest -n $(WORKERS) tests/simulation/test_planted.py
+	HUNT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_planted.py
+	CRASHES=moments PAIRS_EACH=400 STOPS_EACH=1 STATEMENTS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py
+	PAIRS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_crash_scenarios.py -k recovery
+	KILLS=100 BURST=10000 $(BIN)/pytest tests/system/test_kills.py tests/system/test_hostile_senders.py
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
 bench: .venv/.installed-dev
