@@ -273,12 +273,12 @@ async def play(kills: int, folder: Path) -> Storm:
         try:
             await scene.begin()
             await storm.rage()
+            sys.stdout.write(f"\n{storm.figures()}")
             await scene.rest()
             found = await scene.judge()
             storm.judge_image()
         finally:
             await ended(scene.syncd)
-        sys.stdout.write(f"\n{storm.figures()}")
         assert not found, scene.story(found)
         return storm
 
