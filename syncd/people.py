@@ -204,14 +204,20 @@ def _bring(work: Work, connection: Connection, other: MemberRow, speaker: Member
     note(work, connection.name, Kind.CANDIDATE.value, other.row, "rows_planned", fields=[name])
 
 
-def wrote_row(work: Work, connection: Connection, row: str, name: str) -> None:
-    """One of our writes to a row is confirmed: the row is in step, and what it tells is the person's."""
+def wrote_row(work: Work, connection: Connection, row: str, name: str, brought: str | None) -> None:
+    """One of our writes to a row is confirmed: the row is in step, and what it tells is the person's.
+
+    ``brought``: the digest of another row's value, where that was brought. If the person has said something else since,
+    that is on its way to this row too; a write that was under way meanwhile says nothing.
+    """
     member = work.tx.member(connection.name, row)
     person = work.tx.record(connection.name, Kind.CANDIDATE, member.person) if member else None
     if member is None or person is None or name not in member.seen:
         return
     member.base[name] = member.seen[name]
     work.tx.put_member(member)
+    if brought not in (None, person.seen.get(name)):
+        return
     _say(work, person, member, name)
     if name in differing(work, person):
         return

@@ -465,8 +465,8 @@ def _confirm_part(
 ) -> None:
     kind, ref = Kind(intent.kind), intent.ref or ""
     if connection.is_rows(kind):
-        for name in part:
-            people.wrote_row(work, connection, ref, name)
+        for name, (wanted, *_) in part.items():
+            people.wrote_row(work, connection, ref, name, wanted if key == ROWS else None)
         if key != ROWS:
             people.leave_to_rows(work, connection, ref, key, list(part))
     link = work.tx.link(int(key)) if key != ROWS else None

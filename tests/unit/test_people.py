@@ -211,6 +211,16 @@ def test_a_correction_and_its_taking_back_write_nothing(world):
     assert intent is None or world.send(intent, *row("1", "h1")) is None, "the row has that phone"
 
 
+def test_a_write_that_was_on_its_way_to_another_row_does_not_undo_a_later_correction(world):
+    world.told("rows", *row("2", "h2", phone=NEW, created_at=START + 1))
+    intent = world.intent("rows")
+    world.send(intent, *row("1", "h1"))
+    world.told("rows", *row("2", "h2", phone=OTHER, created_at=START + 1))
+    world.confirm(intent, row("1", "h1", phone=NEW)[0])
+    assert world.row("rows", CANDIDATE, "1").seen["phone"] == phone(OTHER)
+    assert world.updates() == {("rows", "1", (("phone", OTHER),)), ("plain", "q1", (("phone", OTHER),))}
+
+
 # --- two rows change ------------------------------------------------------------------------------------------------
 
 
