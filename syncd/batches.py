@@ -428,7 +428,7 @@ def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> 
 
 
 def _sent_at(pair: Pair, row: RecordRow, how: str) -> str:
-    """The stage at which a résumé went out: who was moved on since, or rejected, is told of as soon as there is whom."""
+    """The stage at which a résumé went out: who was moved on since, or rejected, is told of once there is whom."""
     words = pair.left.vocabulary.words["stage"].theirs(pair.screen_at or "")
     has_moved = how == "screened" and bool(words) and stage_of(pair.left, row) != pair.screen_at
     return f"={words[0]}" if has_moved else row.seen["stage"]

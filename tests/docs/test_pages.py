@@ -80,7 +80,9 @@ ADVICE = {
     path: path.read_text()
     for path in [ROOT / "config.example.toml", ROOT / "Dockerfile", *PAGES, *sorted((ROOT / "syncd").rglob("*.py"))]
 }
-ADVISED = {word for text in ADVICE.values() for word in re.findall(r"`(?:[\w./]*bin/)?syncd ([a-z]+(?:-[a-z]+)*)", text)}
+ADVISED = {
+    word for text in ADVICE.values() for word in re.findall(r"`(?:[\w./]*bin/)?syncd ([a-z]+(?:-[a-z]+)*)", text)
+}
 
 
 @pytest.mark.parametrize("command", sorted(ADVISED))
