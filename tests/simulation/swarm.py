@@ -49,9 +49,11 @@ overlap = "5s"
 limits = ["20/1s"]
 """
 ORDINARY = tuple(Fault)  # an answer lost or a 503, before or after the effect
-BEFORE = ("away", "throttled", "login_page")  # nothing was done
+BEFORE = ("away", "throttled", "login_page", "revoked")  # nothing was done
 AFTER = ("cut", "empty")  # it was done, and the answer says nothing of use
-KINDS = (*ORDINARY, *BEFORE, *AFTER, "slow")
+HEARD = ("doubled", "forged")  # webhooks that come twice, and some that nobody signed
+KINDS = (*ORDINARY, *BEFORE, *AFTER, "slow", *HEARD)
+GENUINE = (200, 429, 503)
 
 
 class Crash(BaseException):
@@ -68,10 +70,18 @@ class Faults:
     on: bool = False
     fired: dict[str, int] = field(default_factory=dict)
 
+    def has(self, kind: str) -> bool:
+        """Whether this happens now, of what befalls no call of ours."""
+        if not self.on or kind not in self.kinds or self.rng.random() >= 0.3:
+            return False
+        self.fired[kind] = self.fired.get(kind, 0) + 1
+        return True
+
     def draw(self) -> str | None:
-        if not self.on or not self.kinds or self.rng.random() >= self.share:
+        known = [kind for kind in self.kinds if kind not in HEARD]
+        if not self.on or not known or self.rng.random() >= self.share:
             return None
-        kind = self.rng.choice(self.kinds)
+        kind = self.rng.choice(known)
         self.fired[kind] = self.fired.get(kind, 0) + 1
         return kind
 
@@ -105,6 +115,8 @@ class Liar(Watched):
         if kind == "throttled":
             said = rng.choice(({}, {"Retry-After": "3"}, {"Retry-After": "-1"}, {"Retry-After": "soon"}))
             await Response('{"error": "slow down"}', 429, headers=said)(scope, receive, send)
+        elif kind == "revoked":
+            await Response('{"error": "unauthorized"}', 401)(scope, receive, send)
         elif kind == "login_page":
             await Response("<html><form>Sign in</form></html>", media_type="text/html")(scope, receive, send)
         else:
@@ -227,11 +239,23 @@ class Swarm:
         """Our own port; nobody is there while the process is dead, and its death is a lost connection to others."""
         if self.site is None:
             raise LostConnection
+        body = await _body(receive)
         try:
-            await self.site(scope, receive, send)
+            if self.faults.has("forged"):
+                await self._forge(scope)
+            for _ in range(2 if self.faults.has("doubled") else 1):
+                status = await _told(self.site, scope, body)
         except Crash:
             self.dies.set()
             raise LostConnection from None
+        await Response(status_code=status)(scope, receive, send)
+
+    async def _forge(self, scope: Any) -> None:
+        """Somebody sends what no system has signed: it is refused, and nothing comes of it."""
+        headers = [(name, b"f" * len(value)) for name, value in scope["headers"] if b"signature" in name.lower()]
+        status = await _told(self.site, {**scope, "headers": headers}, b'{"id": "1", "data": {"id": "1"}}')
+        if status in GENUINE:
+            self.bugs.append(f"I9 a forged webhook was answered with {status}")
 
     # crashes
 
@@ -256,6 +280,7 @@ class Swarm:
         self.crashing = self.faults.on = True
         people = asyncio.ensure_future(self.people.work(60 * self.rng.choice((2.0, 4.0))))
         while not people.done():
+            self._resume()
             await self._serve_until(self.clock.now() + 30.0)
         await people
         self.crashing = self.faults.on = False
@@ -310,10 +335,16 @@ class Swarm:
         """Nobody does anything any more: until each list was walked whole once more and nothing waits."""
         healed = self.clock.now()
         while self.clock.now() < healed + LONGEST_REST_S:
+            self._resume()
             await self._serve_until(self.clock.now() + LOOK_S)
             if not (left := self.store.run_now(self._left, healed)):
                 return []
         return [f"I22 {left} things are stuck"]
+
+    def _resume(self) -> None:
+        """The operator starts again what was stopped for a refused token."""
+        for name in self.played:
+            self.store.run_now(cycle.start, f"connection/{name}")
 
     def _left(self, connection: sa.Connection, healed: float) -> int:
         world = app.build_world(self.config, _plugins(), self.sealer)
@@ -367,6 +398,28 @@ class Swarm:
         head = [f"whole seed {self.seed}: {found[0]}", *found[1:8], f"hub {self.star.hub}, {[*self.star.pairs]}"]
         about = [f"faults {self.faults.fired}", f"deaths {self.deaths}", f"webhooks {self.has_webhooks}"]
         return "\n".join([*head, *about, *map(str, effects[-60:])])
+
+
+async def _body(receive: Any) -> bytes:
+    pieces, message = [], {"more_body": True}
+    while message.get("more_body"):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+    return b"".join(pieces)
+
+
+async def _told(site: Any, scope: Any, body: bytes) -> int:
+    """The status with which a delivery is answered."""
+    statuses = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    await site(dict(scope), receive, send)
+    return int(statuses[0])
 
 
 def _make_tables(connection: sa.Connection) -> None:
