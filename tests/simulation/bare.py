@@ -381,6 +381,8 @@ class Hunt(Simulation):
             self.violations = [v for v in self.violations if not v.startswith("I22 ")]
         spelled = "respelled" in self.conditions
         self.violations = [v for v in self.violations if not (spelled and v.startswith("I20") and " name: " in v)]
+        if "defaults" in self.conditions:  # a default is no value, so its ends agree
+            self.violations = [v for v in self.violations if not (v.startswith("I20 ") and MADE_UP_PHONE in v)]
         if "left wins" in self.conditions:  # an older word of the left end may win there
             self.violations = [v for v in self.violations if not v.startswith("I5 ")]
 

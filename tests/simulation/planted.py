@@ -17,7 +17,6 @@ from syncd import (
     calls,
     connector,
     cycle,
-    errands,
     http,
     intents,
     limits,
@@ -178,17 +177,6 @@ def holds_forgotten(patch: Patch) -> None:
     patch.setattr(Engine, "begin", forgetful)
 
 
-def mark_first(patch: Patch) -> None:
-    """A record that is marked to be read counts as read before the reading ended."""
-    read_one = Engine._read_one
-
-    async def eager(self: Engine, lane: Any, ref: Ref, priority: Any) -> None:
-        await self.store.run(pull.unmark, lane.connection.name, ref, self.clock.now())
-        await read_one(self, lane, ref, priority)
-
-    patch.setattr(Engine, "_read_one", eager)
-
-
 # --- who says what --------------------------------------------------------------------------------------------------
 
 
@@ -205,21 +193,6 @@ def newest_row_speaks(patch: Patch) -> None:
             member.base[name] = member.seen[name]
 
     everywhere(patch, speak, of_the_newest)
-
-
-def comment_speaks(patch: Patch) -> None:
-    """A row whose change time moved speaks for its person, though nothing of it changed."""
-    everywhere(
-        patch,
-        people.absorb_row,
-        edited(
-            people.absorb_row,
-            (
-                "moved = {name for name, digest in told.items() if member.seen.get(name) != digest}",
-                "moved = {name for name, digest in told.items() if person.seen.get(name) != digest}",
-            ),
-        ),
-    )
 
 
 def newest_wins(patch: Patch) -> None:
@@ -448,6 +421,20 @@ ENGINE = (
         ("engine", "no sweep"),
     ),
     Bug(
+        "newest wins",
+        "of two unlike changes the one with the later time wins, without a question",
+        ("I5",),
+        newest_wins,
+        ("engine", "restless", "behind", "one after another"),
+    ),
+    Bug(
+        "ending is left",
+        "of two unlike moves an ending gives way like any stage",
+        ("I15",),
+        rewritten(reconcile._both, ("owner is None and (left.terminal or right.terminal)", "False")),
+        ("engine", "left wins", "restless", "one after another"),
+    ),
+    Bug(
         "unmapped falls to the first stage",
         "a stage that no map has is taken for the first one",
         ("I20", "I15"),
@@ -467,6 +454,13 @@ ENGINE = (
         ("I1", "I20"),
         rewritten(mapping.canonical, ('text.casefold() if name == "email" else text', "text")),
         ("engine", "careless", "lost"),
+    ),
+    Bug(
+        "default flows back",
+        "a default that we wrote is read as the person's own value",
+        ("I5",),
+        instead(pull._without_defaults, lambda work, connection, row, told: told),
+        ("engine", "defaults"),
     ),
 )
 
@@ -652,11 +646,6 @@ def marker_ignored(patch: Patch) -> None:
     )
 
 
-def deeds_forgotten(patch: Patch) -> None:
-    """What was done once is not kept."""
-    everywhere(patch, errands._keep, lambda *args, **kwargs: None)
-
-
 def batch_again(patch: Patch) -> None:
     """A batch whose answer was lost goes out again without being looked up, to a server that forgets keys."""
     failed = push.failed
@@ -680,10 +669,24 @@ DESK = (
         ("desk",),
     ),
     Bug(
+        "phoned again",
+        "leave to phone somebody that left no trace yet is given again",
+        ("I2",),
+        rewritten(calls._no_trace, ("if intent.call in (SCREEN, OUTCOME):", "if intent.call == OUTCOME:")),
+        ("desk",),
+    ),
+    Bug(
         "another key at each try",
         "a batch that is sent again bears another idempotency key",
         ("I2",),
         rewritten(calls._send_batch, ("files=files), turn.id)", 'files=files), f"{turn.id} {engine.clock.now()}")')),
+        ("till",),
+    ),
+    Bug(
+        "batch again blindly",
+        "a batch whose answer was lost is sent again without being looked up",
+        ("I2",),
+        batch_again,
         ("till",),
     ),
     Bug(

