@@ -274,13 +274,13 @@ class Scene:
             await asyncio.sleep(self.rng.uniform(1.0, ACT_S / 3))
             await self.played[self.rng.choice([*self.played])].go_away(self.rng.uniform(0.5, 2.0))
 
-    async def rest(self) -> None:
+    async def rest(self, within_s: float = QUIET_S) -> None:
         """Everything heals, people go home, and all comes to rest."""
         for one in self.played.values():
             one.box.faults.on = False
             one.box.lose_hook = lambda event: False
         since = WallClock().now()
-        await until(lambda: self.syncd.is_at_rest(since) and self.is_silent(), QUIET_S, self.told)
+        await until(lambda: self.syncd.is_at_rest(since) and self.is_silent(), within_s, self.told)
 
     def is_silent(self) -> bool:
         """Whether no write came for longer than two polls and a look-up take."""

@@ -38,6 +38,7 @@ from tests.integration.town import TOKEN, Syncd, Took, ended, systems, time_to_r
 KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SYNCD_SEEDS", "1").partition(",")[0])
 READY_S = 5.0
+REST_S = 60.0  # and a second for each death: what nobody lived long enough to write is written within the budgets
 SENDERS, FEW = 3, 20  # and how many events may be without an answer before no new ones happen
 LOUD = Flavour(poll="5s", sweep="6s", webhooks=True, rules=True, people="->")
 
@@ -274,7 +275,7 @@ async def play(kills: int, folder: Path) -> Storm:
             await scene.begin()
             await storm.rage()
             sys.stdout.write(f"\n{storm.figures()}")
-            await scene.rest()
+            await scene.rest(REST_S + kills)
             found = await scene.judge()
             storm.judge_image()
         finally:
