@@ -24,7 +24,7 @@ from syncd.errors import NotSent, OutcomeUnknown, Unavailable
 from syncd.mapping import TERMINAL, canonical
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 from syncd.setup import World
-from tests.simulation.core import POLL_S, SWEEP_S, NoRoad, Options, Simulation
+from tests.simulation.core import POLL_S, SWEEP_S, NoRoad, Options, Simulation, _never_seen
 
 T = TypeVar("T")
 
@@ -420,7 +420,7 @@ class Hunt(Simulation):
         """I15: nobody who was hired or turned down is moved on by us, unless somebody said so afterwards elsewhere."""
         words = self.world.connections["hub"].vocabulary.words["stage"]
         for name, system in self.systems.items():
-            ended: dict[Ref, float] = {}
+            ended: dict[Ref, Any] = {}
             seen: set[Ref] = set()  # read since, so that the write did not just cross the ending
             for entry in system.log:
                 if entry.action == "read" and entry.ref in ended:
@@ -432,11 +432,12 @@ class Hunt(Simulation):
                     ended.pop(entry.ref, None)
                     seen.discard(entry.ref)
                     if terminal:
-                        ended[entry.ref] = entry.at
+                        ended[entry.ref] = entry
                 elif (
                     entry.ref in ended
                     and entry.ref in seen
-                    and not self._moved_elsewhere(system, entry, ended[entry.ref])
+                    and not _never_seen(system, ended[entry.ref], "stage")
+                    and not self._moved_elsewhere(system, entry, ended[entry.ref].at)
                 ):
                     self.violations.append(f"I15 {name} {entry.ref}: an ending was left, and nobody said so since")
 
