@@ -129,8 +129,8 @@ mount --rbind / "$root"; mount -o remount,bind,ro "$root"
 mount -t tmpfs none "$root/mnt"; mkdir "$root/mnt/opt" "$root/mnt/data"
 mount --bind "$image" "$root/mnt/opt"; mount -o remount,bind,ro "$root/mnt/opt"
 mount --bind "$data" "$root/mnt/data"; mount -o remount,ro "$root/mnt"
-case "$python" in /root/*)  # a Python where nobody else may look
-  mount -t tmpfs -o mode=0755 none "$root/root"; mkdir -p "$root$python"; mount --bind "$python" "$root$python";;
+case "$python" in "$home"/*)  # a Python where nobody else may look
+  mount -t tmpfs -o mode=0755 none "$root$home"; mkdir -p "$root$python"; mount --bind "$python" "$root$python";;
 esac
 exec chroot "$root" setpriv --reuid="$user" --regid="$user" --clear-groups --inh-caps=-all --bounding-set=-all \\
   --no-new-privs sh -c 'cd /mnt/data && exec /mnt/opt/bin/python -m syncd serve'
@@ -165,7 +165,8 @@ def careful(image, tmp_path):
         port = free.getsockname()[1]
     settings = {"SYNCD_CONFIG": "/mnt/data/config.toml", "SYNCD_SERVER__LISTEN": f"127.0.0.1:{port}",
                 "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "user": str(user),
-                "image": str(image), "data": str(data), "root": str(root), "python": sys.base_prefix}  # fmt: skip
+                "image": str(image), "data": str(data), "root": str(root), "python": sys.base_prefix,
+                "home": str(Path.home())}  # fmt: skip
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", CAREFULLY]
     daemon = subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

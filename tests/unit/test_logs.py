@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 import pytest
 import structlog
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from syncd import logs
@@ -297,6 +297,7 @@ def planted(place, text, form, secrets=()):
 @given(secret=WORDS, shape=st.sampled_from(sorted(FORMS)))
 @example(secret=TOKEN, shape="basic")
 def test_a_secret_never_comes_out(place, form, secret, shape):
+    assume(secret not in planted(place, "", form))  # what every line bears is no secret
     told = planted(place, FORMS[shape](secret), form, (secret,))
     assert told.count("\n") >= 1
     assert secret not in told
