@@ -59,7 +59,8 @@ prove: .venv/.installed-dev
 	CRASHES=moments PAIRS_EACH=400 STOPS_EACH=1 STATEMENTS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
 	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py
 	PAIRS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_crash_scenarios.py -k recovery
-	KILLS=100 BURST=10000 $(BIN)/pytest tests/system/test_kills.py tests/system/test_hostile_senders.py
+	KILLS=100 BURST=10000 $(BIN)/pytest --capture no tests/system/test_kills.py tests/system/test_recovery.py \
+	  tests/system/test_stale_owner.py tests/system/test_hostile_senders.py
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
 bench: .venv/.installed-dev
