@@ -833,7 +833,7 @@ def restored(ctx: typer.Context, *, as_json: Json = False) -> None:
 # --- playing --------------------------------------------------------------------------------------------------------
 
 
-@app.command(short_help="Watch three played systems being kept in step.")
+@app.command(short_help="Watch five played systems being kept in step.")
 def demo(
     ctx: typer.Context,
     *,
