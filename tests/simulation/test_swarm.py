@@ -1,4 +1,4 @@
-"""Seeds of the whole: the real connectors against the played systems. Of twenty seeds one is played so (`SEEDS`).
+"""Seeds of the whole: the real connectors against the played systems. Of fifty seeds one is played so (`SEEDS`).
 
 A run of the whole costs as much as ten of the core. What failed once is played for ever.
 """
@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.swarm import play
 
-COUNT = int(os.environ.get("SEEDS", "300")) // 20
+COUNT = int(os.environ.get("SEEDS", "300")) // 50
 FOUND = (0, 2, 8, 72)  # what each found is told in its commit
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else sorted({*range(COUNT), *FOUND})
 
