@@ -3,6 +3,8 @@
 What runs on, plays a system or wants a container is tested elsewhere (``ELSEWHERE``).
 """
 
+import io
+
 import orjson
 import pytest
 import sqlalchemy as sa
@@ -41,9 +43,10 @@ def concrete(company, words):
     return [known.get(word, word) for word in words]
 
 
-def test_what_the_pages_show_can_be_typed(company):
+def test_what_the_pages_show_can_be_typed(company, monkeypatch):
     company.run("backfill", "--pair", "screening")
     for words, page in SHOWN.items():
+        monkeypatch.setattr("sys.stdin", io.StringIO("nobody.here@example.com\n"))  # whom `forget` asks for
         code, out, err = company.run(*concrete(company, words))
         assert code in (0, 1), (page, words, err)
         assert "bug" not in err, (page, words, err)
