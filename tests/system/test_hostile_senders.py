@@ -82,7 +82,7 @@ async def sent(daemon, first, more=b"", *, times=0, closes=False):
     """Send bytes, read the status of the answer; None: the connection was closed without one. How much went out."""
     async with connected(daemon) as (reader, writer):
         out, line = len(first), b""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # it may have been closed at the other end already
             writer.write(first)
             for _ in range(times):
                 writer.write(more)
