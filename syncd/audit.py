@@ -13,7 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import cycle, findings, merging, schema, soundness
+from syncd import findings, merging, schema, soundness, switches
+from syncd.agenda import walks_under_way
 from syncd.app import App
 from syncd.backfill import LONGEST_REST_S, Scope, narrowed
 from syncd.cycle import Engine, Lane
@@ -113,10 +114,10 @@ def _reading(app: App, world: World, store: Store, progress: Progress) -> Readin
 def _left_to_read(connection: sa.Connection, names: list[str]) -> int:
     """Walks under way, and what is to be read by id because a list left it open; details are not waited for."""
     marks = schema.marks.c
-    going = [name for name in names if not cycle.is_stopped(connection, name)]
+    going = [name for name in names if not switches.is_stopped(connection, name)]
     where = (marks.connection.in_(going), marks.priority < int(Priority.BULK))
     reads = connection.execute(sa.select(sa.func.count()).where(*where)).scalar_one()
-    return int(reads) + cycle.walks_under_way(connection)
+    return int(reads) + walks_under_way(connection)
 
 
 def _links_of(connection: sa.Connection, world: World) -> dict[int, LinkRow]:
@@ -180,9 +181,9 @@ def _refs(pair: Pair, link: LinkRow) -> tuple[tuple[str, str], ...]:
 def _unlike(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, RecordRow]) -> Iterator[tuple[str, str]]:
     """(field, what it is) of all that the ends do not tell alike."""
     kind = Kind(link.kind)
-    names = sorted(pair.fields[kind] - merging._differing_rows(work, pair, rows))  # noqa: SLF001  # the merge's question
-    sides = {name: tuple(merging.side(work, pair, end, rows[end], link, name) for end in End) for name in names}
-    draft = kind is Kind.JOB and not pair.publish and merging._draft_stands_for_open(sides)  # type: ignore[arg-type]  # noqa: SLF001  # a pair of sides each
+    names = pair.fields[kind] - merging.differing_rows(work, pair, rows)
+    sides = merging.sides_of(work, pair, link, rows, names)
+    draft = kind is Kind.JOB and not pair.publish and merging.draft_stands_for_open(sides)
     for name, (left, right) in sides.items():
         if not (name == "status" and draft) and (what := _judged(work, pair, link, name, left, right)) is not None:
             yield name, what

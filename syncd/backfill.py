@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import cycle, schema
+from syncd import schema
+from syncd.agenda import left_to_do, walks_under_way
 from syncd.app import App
 from syncd.cycle import Engine, Lane
 from syncd.errors import PlanRefused
@@ -17,6 +18,7 @@ from syncd.model import Kind, Value
 from syncd.plan import counted
 from syncd.rehearsal import Action, FreeRoad, Rehearsed, copy_of, rehearse
 from syncd.setup import Pair, World, stamp_of
+from syncd.store import recalled
 from syncd.work import Work
 
 LONGEST_REST_S = 600.0
@@ -121,9 +123,9 @@ async def _prepare(engine: Engine, longest: float, *, whole: str) -> float | Non
     What was looked at under the ``whole`` configuration (its stamp) is known for any part of it, too.
     """
     until = None
-    if not await engine.has_learnt() and await engine.store.run(cycle.recalled, "learnt") != whole:
+    if not await engine.has_learnt() and await engine.store.run(recalled, "learnt") != whole:
         until = await engine.learn(longest_rest_s=longest)
-    elif not await engine.store.run(cycle.walks_under_way):
+    elif not await engine.store.run(walks_under_way):
         await engine.begin_sweeps()
     if until is None and not engine.allow_large:
         await _refuse_large(engine)
@@ -174,7 +176,7 @@ def _outcome(connection: sa.Connection, world: World) -> dict[str, Any]:
     return {
         "links": {f"{pair} {kind}": count for pair, kind, count in sorted(map(tuple, by_kind))},
         "held": dict(sorted(map(tuple, by_reason))),
-        "left": cycle.left_to_do(connection),
+        "left": left_to_do(connection),
         "pairs": [pair.name for pair in world.pairs],
     }
 

@@ -88,15 +88,19 @@ def _screened_before(work: Work, pair: Pair, row: RecordRow) -> RecordRow | None
 def _add(work: Work, pair: Pair, row: RecordRow) -> None:
     batch = _collecting(work, pair, str(row.job)) or _new_batch(work, pair, str(row.job), pair.collect_s)
     spent = item_of(work, pair, row.id)
-    values = {"pair": pair.name, "application": row.id, "batch": batch, "state": "waiting", "name": None,
-              "credits": spent.credits if spent else 0.0, "content": None,
-              "sent_at": spent.sent_at if spent else None, "reason": None, "detail": ""}  # fmt: skip
-    upsert(work.sql, _items, [values])
+    paid = {"credits": spent.credits, "sent_at": spent.sent_at} if spent else {}
+    _put_item(work, pair, row.id, batch=batch, state="waiting", **paid)
     hold_record(work, pair, row, {})
     note(work, row.connection, row.kind, row.id, "to_be_screened", detail=pair.right.name)
     work.wanted += 1
     if len(items_of(work, batch)) >= MOST:
         _hasten(work, batch)
+
+
+def _put_item(work: Work, pair: Pair, application: str, **known: Any) -> None:
+    """Keep what is known of an application's screening; of its file nothing is."""
+    nothing = {"name": None, "content": None, "credits": 0.0, "sent_at": None, "reason": None, "detail": ""}
+    upsert(work.sql, _items, [{"pair": pair.name, "application": application, **nothing, **known}])
 
 
 def _collecting(work: Work, pair: Pair, job: str) -> str | None:
@@ -160,9 +164,7 @@ def end_if_empty(work: Work, batch: str) -> None:
 
 def keep_out(work: Work, pair: Pair, application: str) -> None:
     """An application that was screened before, of which nothing else is known any more, goes into no batch."""
-    row = {"pair": pair.name, "application": application, "batch": "", "state": "done", "name": None, "content": None,
-           "credits": 0.0, "sent_at": None, "reason": None, "detail": ""}  # fmt: skip
-    upsert(work.sql, _items, [row])
+    _put_item(work, pair, application, batch="", state="done")
 
 
 def batch_of(work: Work, id_: str) -> Any:

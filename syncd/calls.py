@@ -314,7 +314,7 @@ def _begin(
         return None
     values = unsealed(work, intent)
     if intent.call == RULE:
-        stage = lane_stage(work, intent.connection, record)
+        stage = stage_told(work, intent.connection, record)
         if stage != values["from"]:
             errands.done(work, intent, detail="moved_meanwhile")
             return None
@@ -328,7 +328,7 @@ def _begin(
     return values
 
 
-def lane_stage(work: Work, connection: str, record: Record) -> str | None:
+def stage_told(work: Work, connection: str, record: Record) -> str | None:
     """The digest of the stage that a record tells."""
     word = work.world.connections[connection].vocabulary.read(record).get("stage")
     return f"={word}" if word is not None else None

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from syncd import schema
 from syncd.clock import Clock
 from syncd.errors import SyncdError
-from syncd.store import open_engine, upsert
+from syncd.store import open_engine, recalled, remember, upsert
 
 # Facts in ``meta``: this is a copy; what it knows is still to be doubted; when it was.
 COPY, OLDER, DOUBTED = "copy", "older_copy", "doubted_at"
@@ -55,13 +55,13 @@ def recognise(connection: sa.Connection, beside: Beside | None, now: float) -> b
 
     An empty database in the place of one that was lost is the oldest of all.
     """
-    marked = _fact(connection, COPY) is not None
+    marked = recalled(connection, COPY) is not None
     behind = beside is not None and beside.read() > _last_line(connection)
     if marked:
         connection.execute(sa.delete(schema.meta).where(schema.meta.c.name == COPY))
     if not (marked or behind):
         return False
-    upsert(connection, schema.meta, [{"name": OLDER, "value": repr(now)}])
+    remember(connection, OLDER, repr(now))
     return True
 
 
@@ -84,17 +84,17 @@ def follow(engine: sa.Engine, beside: Beside, clock: Clock) -> None:
 
 def is_to_be_doubted(connection: sa.Connection) -> bool:
     """Whether this is an older copy, and nobody has drawn the consequences yet."""
-    return _fact(connection, OLDER) is not None
+    return recalled(connection, OLDER) is not None
 
 
 def doubted_at(connection: sa.Connection) -> float:
     """When this was found to be an older copy (or a lost one begun anew) for the last time; 0: never."""
-    return float(_fact(connection, DOUBTED) or 0.0)
+    return float(recalled(connection, DOUBTED) or 0.0)
 
 
 def in_doubt(connection: sa.Connection, pair: str) -> bool:
     """Whether this is an older copy, and a pair's records were not looked at anew since that was found."""
-    return _fact(connection, f"{IN_DOUBT}{pair}") is not None
+    return recalled(connection, f"{IN_DOUBT}{pair}") is not None
 
 
 def let_doubt(connection: sa.Connection, pairs: Iterable[str], now: float) -> None:
@@ -106,10 +106,6 @@ def believe(connection: sa.Connection, pairs: Iterable[str]) -> None:
     """These pairs were looked at anew."""
     table = schema.meta
     connection.execute(sa.delete(table).where(table.c.name.in_([f"{IN_DOUBT}{pair}" for pair in pairs])))
-
-
-def _fact(connection: sa.Connection, name: str) -> str | None:
-    return connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.name == name)).scalar()
 
 
 def _last_line(connection: sa.Connection) -> int:
@@ -163,7 +159,7 @@ def _prove(part: Path, now: float) -> None:
             told = list(connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars())
             if told != ["ok"]:
                 raise SyncdError(f"the copy is not sound, so the database may not be: {told[0]}")
-            upsert(connection, schema.meta, [{"name": COPY, "value": repr(now)}])
+            remember(connection, COPY, repr(now))
         with engine.connect() as connection:
             driven: Any = connection.connection.driver_connection
             driven.execute("PRAGMA journal_mode=DELETE")  # one file, and nothing beside it

@@ -16,7 +16,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 import structlog
 
-from syncd import calls, copies, drafts, pull, push, schema
+from syncd import calls, copies, drafts, pull, push, schema, switches
+from syncd.agenda import Agenda, agenda_of, left_to_do, unswept, walks_under_way
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
 from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
@@ -27,8 +28,8 @@ from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
 from syncd.resting import rest_others
 from syncd.setup import Connection, World
-from syncd.store import Store, Tx, upsert
-from syncd.work import BESIDE, CREATE, TOMORROW, Work, mark, note
+from syncd.store import Store, Tx, recalled, remember
+from syncd.work import BESIDE, CREATE, Work, mark, note
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +40,8 @@ FAILURES_BEFORE_RESTART = 4
 QUIET_S = 60.0  # without a page or a write, before a closed lane is said to keep all others waiting
 PAGES_TOGETHER = 20  # unchanged, before a lane asks again what is due; also how soon it notices that it is paused
 ALLOW_LARGE = "allow_large/"  # and the scope: the name of a fact
-WAITING = ("accepted", "unknown")
+
+_marks = schema.marks.c
 
 
 class Road(Protocol):
@@ -335,7 +337,7 @@ class Engine:
             dues.append(next((at for at in opens if at > now), now + 1.0))
         return min(dues) if dues else None
 
-    async def _look_up(self, lane: Lane, agenda: "Agenda") -> bool:
+    async def _look_up(self, lane: Lane, agenda: Agenda) -> bool:
         if not agenda.lookups or not lane.is_open(Priority.LOOKUP, self.clock.now()):
             return False
         for id_ in agenda.lookups:
@@ -389,7 +391,7 @@ class Engine:
             connection = work.world.connections[intent.connection]
             pull.absorb_answer(work, connection, ref, (), asked_at=work.tx.now)
 
-    async def _push(self, lane: Lane, agenda: "Agenda") -> bool:
+    async def _push(self, lane: Lane, agenda: Agenda) -> bool:
         if self.learning or not agenda.opens or not lane.is_open(Priority.WRITE, self.clock.now()):
             return False
         for id_ in agenda.opens:
@@ -437,10 +439,10 @@ class Engine:
         await self.do(push.confirm, order.intent, told, known=True)
         self.wrote(lane.connection.name, claimed, "update")
 
-    async def _read(self, lane: Lane, agenda: "Agenda") -> bool:
+    async def _read(self, lane: Lane, agenda: Agenda) -> bool:
         return await self._read_marked(lane, agenda.mark, Priority.READ)
 
-    async def _read_details(self, lane: Lane, agenda: "Agenda") -> bool:
+    async def _read_details(self, lane: Lane, agenda: Agenda) -> bool:
         return await self._read_marked(lane, agenda.detail, Priority.BULK)
 
     async def _read_marked(self, lane: Lane, ref: Ref | None, priority: Priority) -> bool:
@@ -466,7 +468,7 @@ class Engine:
 
     # walks
 
-    async def _walk(self, lane: Lane, agenda: "Agenda") -> bool:
+    async def _walk(self, lane: Lane, agenda: Agenda) -> bool:
         """Source lists wait while the targets have a poll's worth of writes before them."""
         if not lane.is_open(Priority.BULK, self.clock.now()) or agenda.backlog >= self.backlog:
             return False
@@ -485,7 +487,7 @@ class Engine:
             if not told_nothing or is_due or lane.wake.is_set() or not lane.is_open(Priority.BULK, now):
                 return
 
-    def _in_turn(self, lane: Lane, agenda: "Agenda") -> list[Walk]:
+    def _in_turn(self, lane: Lane, agenda: Agenda) -> list[Walk]:
         """The walks, the longest due first: one that is due again at once must not keep the others from their turn."""
 
         def due(walk: Walk) -> float:
@@ -583,7 +585,9 @@ class Engine:
             await self._put_back(intent, error)
         except AuthFailed as error:
             await self._put_back(intent, error)
-            await self.store.run(stop, f"connection/{lane.connection.name}", f"auth: {error}", self.clock.now())
+            await self.store.run(
+                switches.stop, f"connection/{lane.connection.name}", f"auth: {error}", self.clock.now()
+            )
             log.warning("A token is not accepted; the connection is paused.", action="auth_failed",
                         connection=lane.connection.name)  # fmt: skip
         except SyncdError as error:
@@ -689,7 +693,7 @@ def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str
     linked = [ref for ref in absent if _is_linked(work, connection, ref)]
     if linked and guard is not None and guard.refuses(len(linked), _linked(work, connection, walk)):
         why = f"emptied: {len(linked)} linked records are missing from {walk.name}"
-        stop(work.sql, f"connection/{connection.name}", why, work.tx.now)
+        switches.stop(work.sql, f"connection/{connection.name}", why, work.tx.now)
         return connection.name
     for ref in absent:
         mark(work, connection.name, ref.kind, ref.id, "absent", Priority.READ)
@@ -707,7 +711,7 @@ def refuse_large(work: Work, guard: Guard) -> list[str]:
     for pair in work.world.pairs:
         changes, links = changes_of(work, pair.name)
         if guard.refuses(changes, links) and not _is_allowed(work, pair.name):
-            stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
+            switches.stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
             refused.append(pair.name)
     return refused
 
@@ -754,157 +758,3 @@ def draft_of(work: Work, id_: str, word: str | None) -> Any:
     """The draft of an open create intent, to look its likeness up before it is sent."""
     intent = push.load(work, id_)
     return drafts.draft_of(work, intent, word, unsealed(work, intent)) if intent else None
-
-
-@dataclass(frozen=True)
-class Agenda:
-    """What is due in a lane, as one look into the store tells."""
-
-    stopped: bool
-    lookups: tuple[str, ...]
-    opens: tuple[str, ...]
-    mark: Ref | None
-    detail: Ref | None
-    cursors: Mapping[str, Mapping[str, Any]]
-    backlog: int
-    next_due: float | None
-
-
-_intents, _marks, _switches = schema.intents.c, schema.marks.c, schema.switches.c
-_name: sa.BindParameter[str] = sa.bindparam("name")
-_now: sa.BindParameter[float] = sa.bindparam("now")
-
-
-def _rows(what: str, first: Any, second: Any, number: Any) -> sa.Select[Any]:
-    return sa.select(sa.literal(what).label("what"), first.label("a"), second.label("b"), number.label("n"))
-
-
-_NONE = sa.literal("")
-_WAITS = (_intents.connection == _name, _intents.state.in_(("open", *WAITING)))
-_DUE_INTENTS = (
-    _rows("intent", _intents.id, _intents.state, _intents.due)
-    .where(*_WAITS, _intents.due <= _now)
-    .order_by(sa.case((_intents.state == "open", 1), else_=0), _intents.priority, _intents.made_at, _intents.id)
-    .limit(40)
-)
-_DUE_MARKS = (
-    _rows("mark", _marks.kind, _marks.ref, _marks.priority)
-    .where(_marks.connection == _name, _marks.due <= _now, _marks.kind.in_([kind.value for kind in Kind]))
-    .order_by(_marks.priority, _marks.due, _marks.kind, _marks.ref)
-    .limit(1)
-)
-_AGENDA = sa.union_all(
-    sa.select(_DUE_INTENTS.subquery()),
-    sa.select(_DUE_MARKS.subquery()),
-    _rows("next", _NONE, _NONE, sa.func.min(_intents.due)).where(*_WAITS),
-    _rows("next", _NONE, _NONE, sa.func.min(_marks.due)).where(_marks.connection == _name),
-    _rows("backlog", _intents.connection, _NONE, sa.func.count()).where(_intents.state == "open").group_by(
-        _intents.connection
-    ),
-    _rows("stopped", _switches.scope, _NONE, sa.literal(0)).where(
-        sa.or_(_switches.scope == "*", _switches.scope == sa.literal("connection/") + _name)
-    ),
-)  # fmt: skip
-_WALKS = sa.select(schema.cursors).where(schema.cursors.c.connection == _name)
-
-
-def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]) -> Agenda:
-    """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting."""
-    told: dict[str, list[Any]] = {what: [] for what in ("intent", "mark", "next", "backlog", "stopped")}
-    for row in connection.execute(_AGENDA, {"name": name, "now": now}):
-        told[row.what].append(row)
-    marked = next(((Ref(Kind(row.a), row.b), row.n >= Priority.BULK) for row in told["mark"]), None)
-    return Agenda(
-        stopped=bool(told["stopped"]),
-        lookups=tuple(row.a for row in told["intent"] if row.b != "open"),
-        opens=tuple(row.a for row in told["intent"] if row.b == "open"),
-        mark=marked[0] if marked and not marked[1] else None,
-        detail=marked[0] if marked and marked[1] else None,
-        cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
-        backlog=max((row.n for row in told["backlog"] if row.a in feeds), default=0),
-        next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
-    )
-
-
-def stop(connection: sa.Connection, scope: str, reason: str, now: float) -> None:
-    """Stop a connection, a pair or everything."""
-    upsert(connection, schema.switches, [{"scope": scope, "reason": reason, "at": now}])
-
-
-def start(connection: sa.Connection, scope: str) -> bool:
-    """Start what was stopped; tells whether it was."""
-    table = schema.switches
-    return connection.execute(sa.delete(table).where(table.c.scope == scope)).rowcount > 0
-
-
-def stopped_scopes(connection: sa.Connection) -> set[str]:
-    """What is stopped: ``*``, ``connection/NAME``, ``pair/NAME``."""
-    return set(connection.execute(sa.select(schema.switches.c.scope)).scalars())
-
-
-def is_stopped(connection: sa.Connection, name: str) -> bool:
-    """Whether a connection, or everything, is stopped."""
-    return bool({"*", f"connection/{name}"} & stopped_scopes(connection))
-
-
-def walks_under_way(connection: sa.Connection) -> int:
-    """How many walks are not at their end; those of stopped connections do not count."""
-    walking = connection.execute(sa.select(schema.cursors.c.connection).where(schema.cursors.c.mode != "idle"))
-    return sum(1 for name in walking.scalars() if not is_stopped(connection, name))
-
-
-def unswept(connection: sa.Connection, walks: list[tuple[str, str]], since: float) -> list[tuple[str, str]]:
-    """The walks whose end was not proven since a time."""
-    table = schema.cursors.c
-    swept = connection.execute(sa.select(table.connection, table.walk).where(table.swept_at >= since))
-    proven = {(row.connection, row.walk) for row in swept}
-    return [walk for walk in walks if walk not in proven and not is_stopped(connection, walk[0])]
-
-
-def remember(connection: sa.Connection, name: str, value: str) -> None:
-    """Keep a fact about the store as a whole."""
-    upsert(connection, schema.meta, [{"name": name, "value": value}])
-
-
-def recalled(connection: sa.Connection, name: str) -> str | None:
-    """A fact about the store as a whole."""
-    return connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.name == name)).scalar()
-
-
-def left_to_do(connection: sa.Connection) -> int:
-    """What waits for calls: open and unknown intents, marks, walks under way.
-
-    Held intents wait for people, and what is stopped waits for them as well.
-    """
-    intents, marks = schema.intents.c, schema.marks.c
-    stopped = stopped_scopes(connection)
-    if "*" in stopped:
-        return 0
-    states = intents.state.in_(("open", "sent", *WAITING))
-    where = (states, sa.func.coalesce(intents.reason, "") != TOMORROW)
-    waiting = connection.execute(sa.select(intents.id, intents.connection, intents.wants).where(*where)).all()
-    pairs = _pairs_of_links(connection) if any(scope.startswith("pair/") for scope in stopped) else {}
-    batches = _stopped_batches(connection, stopped)
-    works = [
-        intent
-        for intent in waiting
-        if intent.id not in batches and not _is_held_up(intent.connection, intent.wants, pairs, stopped)
-    ]
-    marked = connection.execute(sa.select(marks.connection)).scalars()
-    reads = [name for name in marked if f"connection/{name}" not in stopped]
-    return len(works) + len(reads) + walks_under_way(connection)
-
-
-def _stopped_batches(connection: sa.Connection, stopped: set[str]) -> set[str]:
-    """The batches of pairs that are stopped."""
-    pairs = [scope.removeprefix("pair/") for scope in stopped if scope.startswith("pair/")]
-    table = schema.batches.c
-    return set(connection.execute(sa.select(table.id).where(table.pair.in_(pairs))).scalars()) if pairs else set()
-
-
-def _pairs_of_links(connection: sa.Connection) -> dict[str, str]:
-    return {str(row.id): row.pair for row in connection.execute(sa.select(schema.links.c.id, schema.links.c.pair))}
-
-
-def _is_held_up(name: str, wants: Mapping[str, Any], pairs: Mapping[str, str], stopped: set[str]) -> bool:
-    return f"connection/{name}" in stopped or any(f"pair/{pairs.get(key)}" in stopped for key in wants)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import batches, cycle, errands, places, pull, push, schema, tombstones
+from syncd import batches, cycle, errands, places, pull, push, schema, switches, tombstones
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -23,7 +23,7 @@ from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.sentences import DROP, LINK, NEW, RETRY, SCREENED, TAKE_LEFT, answers, spelled
 from syncd.settle import settle, settle_children
 from syncd.setup import Pair, World
-from syncd.store import upsert
+from syncd.store import remember, upsert
 from syncd.work import CREATE, ERRANDS, IN_FLIGHT, ROWS, UNSENT, Work, mark, mark_speakers, note
 
 EVERYTHING = "*"
@@ -431,7 +431,7 @@ def walk_now(work: Work, name: str, walk_name: str, *, sweep: bool) -> str:
     walks = work.world.walks_of(name) if name in work.world.connections else ()
     if walk_name not in {walk.name for walk in walks}:
         raise Refused(f'no list is called "{name} {walk_name}"; `syncd status` names all')
-    if cycle.is_stopped(work.sql, name):
+    if switches.is_stopped(work.sql, name):
         raise Refused(f"{name} is stopped; first: syncd resume {name}")
     cursor = pull.cursor_of(work.sql, name, walk_name)
     if cursor["mode"] == "sweep" or (cursor["mode"] == "poll" and not sweep):
@@ -452,7 +452,7 @@ def walk_now(work: Work, name: str, walk_name: str, *, sweep: bool) -> str:
 def pause(work: Work, name: str | None) -> str:
     """Stop a connection, a pair, or (no name) everything; kept in the store until it is resumed."""
     scope = scope_of(work.world, name)
-    cycle.stop(work.sql, scope, "paused", work.tx.now)
+    switches.stop(work.sql, scope, "paused", work.tx.now)
     return f"{_spoken(scope)} rests until `syncd resume{'' if scope == EVERYTHING else f' {name}'}`."
 
 
@@ -473,8 +473,8 @@ def resume(work: Work, name: str | None, *, allow_empty: bool = False, allow_lar
     if guard == "emptied":
         _believe(work, scope, reason.rpartition(" from ")[2])
     elif guard == "large":
-        cycle.remember(work.sql, f"{cycle.ALLOW_LARGE}{scope}", str(work.tx.now))
-    cycle.start(work.sql, scope)
+        remember(work.sql, f"{cycle.ALLOW_LARGE}{scope}", str(work.tx.now))
+    switches.start(work.sql, scope)
     work.woken.update(work.world.connections)
     return f"{_spoken(scope)} goes on."
 

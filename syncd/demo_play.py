@@ -18,7 +18,8 @@ import httpx
 import sqlalchemy as sa
 from starlette.types import ASGIApp
 
-from syncd import cycle, demo_papers, demo_verdict, page, schedule, schema, webhooks
+from syncd import demo_papers, demo_verdict, page, schedule, schema, webhooks
+from syncd.agenda import left_to_do
 from syncd.app import App, Network, build, open_store, sealer_of
 from syncd.backfill import backfill
 from syncd.clock import SteppedClock
@@ -356,7 +357,7 @@ class Play:
 
 def _is_in_step(connection: sa.Connection, since: float) -> bool:
     late = sa.select(sa.func.count()).where(sa.func.coalesce(schema.cursors.c.polled_at, 0.0) < since)
-    return cycle.left_to_do(connection) == 0 and connection.execute(late).scalar_one() == 0
+    return left_to_do(connection) == 0 and connection.execute(late).scalar_one() == 0
 
 
 def _what_stands(connection: sa.Connection) -> tuple[dict[str, int], list[dict[str, Any]], int]:
@@ -371,5 +372,5 @@ def _what_stands(connection: sa.Connection) -> tuple[dict[str, int], list[dict[s
     return (
         {f"{pair} {kind}": count for pair, kind, count in counted},
         [dict(zip(HOLD, row, strict=True)) for row in held],
-        cycle.left_to_do(connection),
+        left_to_do(connection),
     )

@@ -22,7 +22,7 @@ from syncd import copies, schema
 from syncd.intents import drop_creation, hold_intent, save_intent
 from syncd.rows import IntentRow
 from syncd.setup import World
-from syncd.store import Store, Tx, upsert
+from syncd.store import Store, Tx, remember
 from syncd.work import CREATE, OUTCOME, RULE, SCREEN, SUBMIT, Work
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ def doubt(work: Work) -> None:
     work.tx.flush()
     linked = set(work.sql.execute(sa.select(schema.links.c.pair).distinct()).scalars())
     copies.let_doubt(work.sql, sorted({*linked, *(pair.name for pair in work.world.pairs)}), work.tx.now)
-    upsert(work.sql, schema.meta, [{"name": copies.DOUBTED, "value": repr(work.tx.now)}])
+    remember(work.sql, copies.DOUBTED, repr(work.tx.now))
     work.sql.execute(sa.update(schema.cursors).values(_UNREAD))
     work.sql.execute(sa.delete(schema.pages))
     work.sql.execute(sa.update(schema.records).values(settled=None))

@@ -12,11 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from syncd import limits, look, measures, schema
-from syncd.cycle import recalled
 from syncd.measures import DISPUTES, REASONS, STATES, WORK, reason_word, stop_word
 from syncd.metrics import Figures
 from syncd.model import Kind
 from syncd.setup import Connection, World
+from syncd.store import recalled
 from syncd.work import CREATE
 
 Values = dict[tuple[str, ...], float]

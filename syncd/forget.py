@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from syncd import graves, schema
 from syncd.app import App
-from syncd.cycle import remember
 from syncd.erasing import Person, Place, erase, gather, of_key
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.keys import OWN
@@ -23,7 +22,7 @@ from syncd.mapping import canonical
 from syncd.model import Kind
 from syncd.sealing import TOMBSTONES, Sealer
 from syncd.setup import World
-from syncd.store import Store, upsert
+from syncd.store import Store, remember, upsert
 from syncd.tombstones import allow, bury, grave_of
 from syncd.work import ERASED, Work
 

@@ -11,9 +11,8 @@ import base64
 import sqlalchemy as sa
 
 from syncd import schema
-from syncd.cycle import recalled, remember
 from syncd.sealing import DIGESTS, TOMBSTONES, Sealer
-from syncd.store import rows_of
+from syncd.store import recalled, remember, rows_of
 
 CHECK, BRIDGE = "key_check", "key_bridge"
 OWN = {DIGESTS: "digest_key", TOMBSTONES: "tombstone_key"}  # the store's own keys: what each is for -> its name in meta

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from syncd import limits, schema
 from syncd.creating import is_swept
-from syncd.cycle import recalled
 from syncd.mapping import WORDED, canonical, word_of
 from syncd.model import Kind, Ref
 from syncd.plan import in_scope
@@ -22,7 +21,7 @@ from syncd.schedule import interval_in_force, last_pages
 from syncd.sentences import Case, answers, because, next_command, why
 from syncd.sentences import told as spoken
 from syncd.setup import Connection, Pair, World
-from syncd.store import Tx, rows_of
+from syncd.store import Tx, recalled, rows_of
 from syncd.work import ATTACH, FIRST, REMARKS, RULE, Work
 
 Facts = dict[str, Any]

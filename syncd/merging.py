@@ -4,7 +4,7 @@ Whatever brought us here, the link's two ends are looked at as they stand now. W
 because only a system knows the value, marks that record to be read; the reading brings it here again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -32,12 +32,8 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
         sync_holds(work, pair, link, {"": ("vanished", "left" if left is None or left.gone else "right")}, {})
         return False
     both = {End.LEFT: left, End.RIGHT: right}
-    busy = fields_in_flight(work, link) | _differing_rows(work, pair, both)
-    sides = {
-        name: (side(work, pair, End.LEFT, left, link, name), side(work, pair, End.RIGHT, right, link, name))
-        for name in sorted(pair.fields[kind])
-        if name not in busy
-    }
+    busy = fields_in_flight(work, link) | differing_rows(work, pair, both)
+    sides = sides_of(work, pair, link, both, pair.fields[kind] - busy)
     verdicts = _verdicts(work, pair, link, both, sides)
     holds = _carry_out(work, pair, link, both, sides, verdicts)
     disputed = _disputed(work, link)
@@ -56,17 +52,28 @@ def _verdicts(
     verdicts = merge(
         sides, owners=pair.owners, rule=pair.rule, decided=_decided(link, sides), contested=_contested(work, link)
     )
-    if link.kind == Kind.JOB and not pair.publish and _draft_stands_for_open(sides):
+    if link.kind == Kind.JOB and not pair.publish and draft_stands_for_open(sides):
         verdicts.pop("status", None)
     unproven = _unproven(work, pair, link, rows, sides)
     verdicts |= {name: Verdict(Do.HOLD, reason=reason) for name, reason in unproven.items()}
     return verdicts | pingpong.frozen(work, link, sides, verdicts)
 
 
-def _differing_rows(work: Work, pair: Pair, rows: Mapping[End, RecordRow]) -> frozenset[str]:
+def differing_rows(work: Work, pair: Pair, rows: Mapping[End, RecordRow]) -> frozenset[str]:
     """The fields about which a person's own rows are in conflict."""
     sets = [row for end, row in rows.items() if pair.at(end).is_rows(Kind(row.kind))]
     return frozenset().union(*(people.differing(work, row) for row in sets))
+
+
+def sides_of(
+    work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, RecordRow], names: Iterable[str]
+) -> dict[str, tuple[Side, Side]]:
+    """Both ends' views of fields of a link, the left one first."""
+    left, right = rows[End.LEFT], rows[End.RIGHT]
+    return {
+        name: (side(work, pair, End.LEFT, left, link, name), side(work, pair, End.RIGHT, right, link, name))
+        for name in sorted(names)
+    }
 
 
 def side(work: Work, pair: Pair, end: End, row: RecordRow, link: LinkRow, name: str) -> Side:
@@ -130,7 +137,7 @@ def _decided(link: LinkRow, sides: Mapping[str, tuple[Side, Side]]) -> dict[str,
     }
 
 
-def _draft_stands_for_open(sides: Mapping[str, tuple[Side, Side]]) -> bool:
+def draft_stands_for_open(sides: Mapping[str, tuple[Side, Side]]) -> bool:
     """Without leave to publish, a draft at one end agrees with an open job at the other."""
     if "status" not in sides:
         return False

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from syncd import figures, schema
 from syncd.app import VERSION, App
 from syncd.clock import Clock
-from syncd.cycle import Lane, is_stopped
+from syncd.cycle import Lane
 from syncd.errors import Parked, SyncdError
 from syncd.figures import Journal, hears
 from syncd.limits import Priority, parse_rules
 from syncd.metrics import Figures, Metrics, Values
 from syncd.store import upsert
+from syncd.switches import is_stopped
 
 PROBE_S = 300.0  # without a call that was let in, before a connection is asked whether it still lets us in
 AGAIN_S = 30.0  # between two probes of a connection that is not up

@@ -9,9 +9,9 @@ anew. What is about nobody any more (finished batches, the memory of what was do
 import sqlalchemy as sa
 
 from syncd import schema
-from syncd.cycle import recalled, remember
 from syncd.erasing import Person, erase, gather
 from syncd.model import Kind
+from syncd.store import recalled, remember
 from syncd.work import IN_FLIGHT, Work
 
 DAY_S = 86_400.0

@@ -12,11 +12,10 @@ from typing import Any
 import structlog
 
 from syncd import graves, keys
-from syncd.cycle import recalled
 from syncd.errors import SyncdError
 from syncd.sealing import Sealer, key_from_file, parse_key, replace_synced
 from syncd.settings import Store as Settings
-from syncd.store import Store
+from syncd.store import Store, recalled
 
 log = structlog.get_logger()
 

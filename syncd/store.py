@@ -160,6 +160,16 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
         connection.exec_driver_sql(made.text, [made.bound(row) for row in rows])
 
 
+def remember(connection: sa.Connection, name: str, value: str) -> None:
+    """Keep a fact about the store as a whole."""
+    upsert(connection, schema.meta, [{"name": name, "value": value}])
+
+
+def recalled(connection: sa.Connection, name: str) -> str | None:
+    """A fact about the store as a whole."""
+    return connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.name == name)).scalar()
+
+
 @dataclass(frozen=True)
 class _Upserting:
     """A statement as its driver takes it. To let SQLAlchemy bind row by row costs more than the database's own work."""

@@ -17,12 +17,13 @@ import httpx
 import sqlalchemy as sa
 import structlog
 
-from syncd import cycle, schema
+from syncd import schema
 from syncd.app import App
 from syncd.connector import Batches, Hooks, Subscribes, Subscription, Wish, is_local
 from syncd.errors import ConfigInvalid, Gone, OutcomeUnknown, Rejected, SyncdError, Taken
 from syncd.settings import revealed
 from syncd.setup import Connection, Pair, World
+from syncd.store import recalled, remember
 
 ROUNDS = 4  # looks at a list until all is as it should be
 BELIEVED_S = 86_400.0  # how long a secret that is over still proves a delivery
@@ -449,7 +450,7 @@ def _off(name: str) -> str:
 
 def switched_off(connection: sa.Connection, world: World) -> set[str]:
     """The connections whose subscriptions a person has removed."""
-    return {name for name in world.connections if cycle.recalled(connection, _off(name)) == "yes"}
+    return {name for name in world.connections if recalled(connection, _off(name)) == "yes"}
 
 
 async def webhooks(app: App, act: str, only: str | None) -> Told:
@@ -461,7 +462,7 @@ async def webhooks(app: App, act: str, only: str | None) -> Told:
     each = []
     for name in names:
         if act != "list":
-            await app.store.run(cycle.remember, _off(name), "yes" if act == "remove" else "no")
+            await app.store.run(remember, _off(name), "yes" if act == "remove" else "no")
         each.append(await told(app, act, name, is_off=act == "remove" or (act == "list" and name in off)))
     return {"act": act, "connections": each}
 

@@ -12,11 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from syncd import cycle, figures, schema
+from syncd import figures, schema, switches
 from syncd.app import App
 from syncd.errors import SyncdError
 from syncd.limits import parse_rules
 from syncd.setup import Connection
+from syncd.store import recalled, remember
 from syncd.subscriptions import Need, kept_of, need_of, register, secrets_of, switched_off
 
 LOOK_S = 3600.0  # between two looks at a list
@@ -73,7 +74,7 @@ class Watch:
         while True:
             off = await self._app.store.run(switched_off, self._app.world)
             for name in self._app.world.connections:
-                if name not in off and not await self._app.store.run(cycle.is_stopped, name):
+                if name not in off and not await self._app.store.run(switches.is_stopped, name):
                     await self._tend(name)
             await self._clock.sleep_until(self._clock.now() + TICK_S)
 
@@ -95,7 +96,7 @@ class Watch:
     async def _first_due(self, name: str) -> float:
         """At once after a start; where calls are dear, not before the last look has aged."""
         gap_s = interval_s(self._app.world.connections[name])
-        told = await self._app.store.run(cycle.recalled, _looked_at(name))
+        told = await self._app.store.run(recalled, _looked_at(name))
         at, _, stamp = (told or "0 ").partition(" ")
         if gap_s <= LOOK_S or stamp != _stamp(need_of(self._app, name)):
             return 0.0
@@ -118,7 +119,7 @@ class Watch:
         fine = not outcome.problems
         if fine:
             note = f"{self._clock.now()!r} {_stamp(outcome.need)}"
-            await self._app.store.run(cycle.remember, _looked_at(name), note)
+            await self._app.store.run(remember, _looked_at(name), note)
         return fine
 
     def _is_silent(self, connection: sa.Connection, name: str) -> bool:

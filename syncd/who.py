@@ -10,11 +10,12 @@ from typing import Any
 import structlog
 
 from syncd import look
-from syncd.cycle import Engine, Lane, is_stopped
+from syncd.cycle import Engine, Lane
 from syncd.errors import Gone, Parked, Rejected, SyncdError
 from syncd.limits import Priority
 from syncd.mapping import Vocabulary
 from syncd.model import Kind, Record, Ref
+from syncd.switches import is_stopped
 
 ABOUT_PEOPLE = (Kind.CANDIDATE, Kind.APPLICATION)
 

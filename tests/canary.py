@@ -15,7 +15,8 @@ import asyncio
 import logging
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,11 @@ LOGGERS = frozenset({
 })  # fmt: skip
 PROGRAMS = ("syncd", "tests.integration.daemon")
 MARKER = "shows_values"
+
+
+def is_syncd(words: Sequence[str]) -> bool:
+    """Whether a command runs syncd; a folder of that name, with a Python in it, does not."""
+    return any(Path(word).name in PROGRAMS or re.search(r"(from|import) syncd", word) for word in words)
 
 
 def marks_in(content: str | bytes) -> list[str]:
@@ -110,8 +116,7 @@ class Canaries:
         self._patched.setattr(asyncio.subprocess.Process, "communicate", communicate_later)
 
     def _printed(self, command: Any, streams: tuple[Any, Any]) -> None:
-        words = [command] if isinstance(command, str) else [str(word) for word in command]
-        if any(program in word for word in words for program in PROGRAMS):
+        if is_syncd([command] if isinstance(command, str) else [str(word) for word in command]):
             for stream in streams:
                 self.look("what a process printed", stream)
 

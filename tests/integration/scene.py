@@ -18,7 +18,8 @@ from syncd.app import build_world, load_plugins, sealer_of
 from syncd.clock import Clock, WallClock
 from syncd.work import SUBMIT
 from tests.integration.judges import Kept, Line, Run, holds_of, violations
-from tests.integration.town import LIMITS, SYSTEMS, USUAL_LIMITS, Played, Syncd, configure, free_port, subscribe, until
+from tests.integration.town import LIMITS, SYSTEMS, USUAL_LIMITS, Played, Syncd, configure, subscribe, until
+from tests.ports import free_port
 
 ACT_S = float(os.environ.get("SYNCD_WORK_S", "10"))  # how long people work
 QUIET_S = 60.0  # within that all must have come to rest

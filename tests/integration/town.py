@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from syncd.server import listening, serving
 from syncd.settings import Server
 from syncd.store import open_engine
 from tests.integration.judges import Watched
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = {"acme": "workable", "screener": "ninjahire", "voice": "worksignal"}
@@ -140,13 +140,6 @@ class Played:
         await self.close()
         await asyncio.sleep(seconds)
         await self.open()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 
 from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem
 from syncd import schema
+from syncd.agenda import left_to_do, unswept
 from syncd.clock import SteppedClock, run_stepped
-from syncd.cycle import Engine, Lane, left_to_do, unswept
+from syncd.cycle import Engine, Lane
 from syncd.limits import Priority
 from syncd.mapping import build, canonical
 from syncd.model import Kind, Ref

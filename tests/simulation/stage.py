@@ -21,8 +21,9 @@ import structlog
 
 from connectors.memory import Entry, MemorySystem
 from syncd import schema
+from syncd.agenda import left_to_do
 from syncd.clock import run_stepped
-from syncd.cycle import Engine, Lane, left_to_do
+from syncd.cycle import Engine, Lane
 from syncd.model import Kind, Ref
 from syncd.store import open_engine
 from tests.simulation.core import Crash

@@ -20,7 +20,8 @@ import pytest
 
 from syncd.app import load_plugins
 from syncd.clock import WallClock
-from tests.integration.town import Played, free_port, until
+from tests.integration.town import Played, until
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "connector.md").read_text()

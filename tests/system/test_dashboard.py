@@ -5,7 +5,6 @@ What its own page shows of the demo is kept as ``build/screenshots/prometheus.pn
 
 import json
 import runpy
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.system.browser import browsing
 from tests.system.prometheus import SITE, program
 
@@ -27,11 +27,6 @@ LONGEST_S = 180.0
 PICTURE = ROOT / "build" / "screenshots" / "prometheus.png"
 GRAPHS = ("sum by (pair, kind) (syncd_pair_links)", "sum by (connection, call) (increase(syncd_writes_total[30s]))")
 DRAWN_S = 60  # what the graphs show
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def until(is_so, what):

@@ -1,7 +1,6 @@
 """The demo as its users see it: over sockets, with somebody who looks at the page all the time."""
 
 import io
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from syncd import demo
 from syncd.clock import SteppedClock
 from syncd.sandbox import Sandbox
 from syncd.tell import console_on
+from tests.ports import free_port
 
 
 class Watched(SteppedClock):
@@ -44,7 +44,7 @@ def browsing(address: str) -> Iterator[list[int]]:
             while not stop.wait(0.5):
                 try:
                     statuses.append(browser.get(address).status_code)
-                except httpx.ConnectError:
+                except httpx.TransportError:  # not open yet, or closed while it was asked
                     statuses.append(0)
 
     thread = threading.Thread(target=look)
@@ -68,8 +68,7 @@ def test_the_demo_runs_over_sockets_while_somebody_watches(monkeypatch: pytest.M
 
     monkeypatch.setattr(Sandbox, "__call__", counted)
     monkeypatch.setattr(demo, "SteppedClock", Watched)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     out = io.StringIO()
     with browsing(f"http://127.0.0.1:{port}/") as statuses:
         code = demo.demo(once=True, console=console_on(out, {}), listen=f"127.0.0.1:{port}", as_json=True)

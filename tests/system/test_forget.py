@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from syncd import schema
-from tests.integration.town import Syncd, configure, ended, free_port, systems, until
+from tests.integration.town import Syncd, configure, ended, systems, until
+from tests.ports import free_port
 
 TOKEN = "tokForget1"
 HER = {"name": "Qxvornamark Wzeltmark", "email": "qxmailmark@example.com", "phone": "+12025557391"}

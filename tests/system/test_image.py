@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import httpx
 import pytest
 
 from syncd.app import systems
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _, BUILDER, IMAGE = re.split(r"^FROM .*$", (ROOT / "Dockerfile").read_text().replace("\\\n", " "), flags=re.MULTILINE)
@@ -161,8 +161,7 @@ def careful(image, tmp_path):
     data.mkdir(mode=0o700)
     (data / "config.toml").write_text(CONFIG)
     os.chown(data, user, user)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {"SYNCD_CONFIG": "/mnt/data/config.toml", "SYNCD_SERVER__LISTEN": f"127.0.0.1:{port}",
                 "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"], "user": str(user),
                 "image": str(image), "data": str(data), "root": str(root), "python": sys.base_prefix,

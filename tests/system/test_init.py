@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from tests.integration.town import free_port
+from tests.ports import free_port
 
 SYNCD = (sys.executable, "-m", "syncd")
 ENVIRON = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "TERM": "dumb"}

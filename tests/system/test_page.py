@@ -4,7 +4,6 @@ Its pictures are kept in ``build/screenshots``.
 """
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.system.browser import browsing
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +34,7 @@ TEXTS = """[...document.querySelectorAll('body *')].filter((each) =>
 @pytest.fixture(scope="module")
 def demo():
     """The address of a running demo in which something is held that takes a side, and something that can be retried."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        place = f"127.0.0.1:{free.getsockname()[1]}"
+    place = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [sys.executable, "-m", "syncd", "demo", "--listen", place], cwd=ROOT, stdout=subprocess.DEVNULL
     )

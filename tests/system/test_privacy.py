@@ -20,7 +20,8 @@ import sqlalchemy as sa
 
 from syncd import schema
 from syncd.sandbox import Fault
-from tests.integration.town import Syncd, configure, ended, free_port, subscribe, systems, until
+from tests.integration.town import Syncd, configure, ended, subscribe, systems, until
+from tests.ports import free_port
 
 TOKEN = "tokQxTokenMarker81"
 SECRET = "whsec_QxSecretMarker82"

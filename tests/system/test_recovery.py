@@ -14,7 +14,8 @@ import pysqlite3.dbapi2 as sqlite3
 import sqlalchemy as sa
 
 from syncd import schema
-from tests.integration.town import SYSTEMS, Syncd, Took, configure, ended, free_port, time_to_ready
+from tests.integration.town import SYSTEMS, Syncd, Took, configure, ended, time_to_ready
+from tests.ports import free_port
 
 LINKS, KILLS = 100_000, 2
 READY_S = 5.0

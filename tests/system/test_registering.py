@@ -10,7 +10,8 @@ import httpx
 import sqlalchemy as sa
 
 from syncd import schema
-from tests.integration.town import SECRET, Syncd, configure, ended, free_port, systems, until
+from tests.integration.town import SECRET, Syncd, configure, ended, systems, until
+from tests.ports import free_port
 
 EXPECTED = {
     "acme": [f"acme/candidate_{what}" for what in ("created", "deleted", "moved")] + ["acme/job_deleted"],

@@ -14,7 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import cycle, decide, push, schema
+from syncd import decide, push, schema
+from syncd.agenda import agenda_of
 from syncd.cycle import Engine, Lane
 from syncd.errors import NotSent, OutcomeUnknown, Rejected, Stale, Unavailable
 from syncd.model import Kind, Record, Ref
@@ -233,7 +234,7 @@ class Machine:
     secret = ""  # a value that may stand nowhere but in a waiting write
 
     def _agenda(self, name: str) -> Any:
-        return self.world.store.run_now(cycle.agenda_of, name, self.clock.now(), [])
+        return self.world.store.run_now(agenda_of, name, self.clock.now(), [])
 
     def _lane(self, name: str) -> Lane:
         lane = self.engine.lanes[name]

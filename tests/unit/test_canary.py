@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.canary import Canaries, marks_in
+from tests.canary import Canaries, is_syncd, marks_in
 
 pytest_plugins = ["pytester"]
 
@@ -42,7 +42,7 @@ def test_seen_in_a_log_file(tmp_path):
     (tmp_path / "log0").write_text("+12025550147")
 
 def test_seen_in_what_a_process_prints():
-    subprocess.run([sys.executable, "-c", "print('sandbox-token') # syncd"], capture_output=True)
+    subprocess.run([sys.executable, "-c", "import syncd; print('sandbox-token')"], capture_output=True)
 
 def test_seen_in_metrics():
     made = Metrics(version="1")
@@ -92,3 +92,21 @@ def test_a_mark_is_known_in_whatever_stands_around_it(told):
 @pytest.mark.parametrize("told", ["ops@acme.example", "2025-05-05", "http://example.com/", "token", "2025550", "1.0"])
 def test_what_is_nobodys_is_no_mark(told):
     assert marks_in(told) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("/srv/syncd/.venv/bin/syncd serve", True),
+        ("/usr/bin/python3 -m syncd serve", True),
+        ("/usr/bin/python3 -m tests.integration.daemon config.toml", True),
+        ("/srv/syncd/.venv/bin/python3 -m tests.simulation.trace 3", False),
+    ],
+)
+def test_syncd_is_told_from_a_folder_of_its_name(command, expected):
+    assert is_syncd(command.split()) is expected
+
+
+@pytest.mark.parametrize("program", ["from syncd.cli import main; main()", "import syncd; syncd.main()"])
+def test_a_program_that_is_given_as_text_may_be_syncd(program):
+    assert is_syncd(["python3", "-c", program])

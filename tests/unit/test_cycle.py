@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from connectors.memory import FACTS, MemorySystem
-from syncd import cycle, decide, push, schema
+from syncd import decide, push, schema, switches
+from syncd.agenda import agenda_of, left_to_do
 from syncd.clock import run_stepped
 from syncd.errors import AuthFailed, NotSent, OutcomeUnknown, Parked, Rejected, Unavailable
 from syncd.limits import Priority
@@ -218,7 +219,7 @@ def test_a_one_shot_run_ends_when_nothing_is_left(small):
     at_home(engine)
     assert play(world, engine.run_until_quiet(), HOUR) is None
     assert counts(world, "plain") == {"job": 1, "candidate": 1, "application": 1}
-    assert world.store.run_now(cycle.left_to_do) == 0
+    assert world.store.run_now(left_to_do) == 0
 
 
 def test_a_one_shot_run_tells_when_a_closed_lane_opens_again(quick):
@@ -231,7 +232,7 @@ def test_a_one_shot_run_tells_when_a_closed_lane_opens_again(quick):
     opens = world.clock.now() + 5 * HOUR
     engine.lanes["plain"].road.refuse = parked_until(opens)
     assert play(world, engine.run_until_quiet(longest_rest_s=600.0), 2 * HOUR) == opens
-    assert world.store.run_now(cycle.left_to_do) > 0
+    assert world.store.run_now(left_to_do) > 0
 
 
 def test_a_one_shot_run_ends_though_a_connection_was_stopped(small):
@@ -239,7 +240,7 @@ def test_a_one_shot_run_ends_though_a_connection_was_stopped(small):
     ann(world)
     engine = world.engine()
     play(world, engine.learn(), HOUR)
-    world.store.run_now(cycle.stop, "connection/plain", "auth", world.clock.now())
+    world.store.run_now(switches.stop, "connection/plain", "auth", world.clock.now())
     at_home(engine)
     play(world, engine.run_until_quiet(longest_rest_s=600.0), 2 * HOUR)
 
@@ -378,7 +379,7 @@ def test_moves_go_before_other_writes_and_those_before_creates(small):
     world = small("rows", "plain")
     world.known(rows=HUB, plain=SPOKE)
     world.told("rows", job("h2", "Cook"), *row("1", "h1", "Screen", phone=NEW))
-    agenda = world.store.run_now(cycle.agenda_of, "plain", world.clock.now(), [])
+    agenda = world.store.run_now(agenda_of, "plain", world.clock.now(), [])
     by_id = {intent.id: intent for intent in world.intents()}
     assert [by_id[id_].call for id_ in agenda.opens] == ["move", "patch", "create"]
 
@@ -446,7 +447,7 @@ def test_a_token_that_is_not_accepted_pauses_its_connection(quick):
     assert (switch.scope, switch.reason) == ("connection/plain", "auth: GET answered 401")
     assert counts(world, "plain")["candidate"] == 1
     assert [intent.state for intent in world.intents()] == ["open"]
-    world.store.run_now(cycle.start, "connection/plain")
+    world.store.run_now(switches.start, "connection/plain")
     engine.wake("plain")
     world.live(90.0, engine)
     assert counts(world, "plain")["candidate"] == 2
@@ -454,7 +455,7 @@ def test_a_token_that_is_not_accepted_pauses_its_connection(quick):
 
 def test_other_connections_go_on_while_one_is_paused(quick):
     world = quick("rows", "plain", "newborn")
-    world.store.run_now(cycle.stop, "connection/plain", "by hand", world.clock.now())
+    world.store.run_now(switches.stop, "connection/plain", "by hand", world.clock.now())
     ann(world)
     world.live(30.0)
     arrived = {name: len(system.arrivals) for name, system in world.systems.items()}
@@ -465,17 +466,17 @@ def test_other_connections_go_on_while_one_is_paused(quick):
 def test_all_stop_means_that_nothing_is_called(small):
     world = small("rows", "plain")
     ann(world)
-    world.store.run_now(cycle.stop, "*", "by hand", world.clock.now())
+    world.store.run_now(switches.stop, "*", "by hand", world.clock.now())
     world.live(100.0)
     assert [system.arrivals for system in world.systems.values()] == [[], []]
-    assert world.store.run_now(cycle.start, "*") is True
-    assert world.store.run_now(cycle.start, "*") is False
+    assert world.store.run_now(switches.start, "*") is True
+    assert world.store.run_now(switches.start, "*") is False
 
 
 def test_a_stopped_pair_writes_nothing_while_its_lists_are_read(quick):
     world = quick("rows", "plain", "newborn")
     ann(world)
-    world.store.run_now(cycle.stop, "pair/rows-plain", "by hand", world.clock.now())
+    world.store.run_now(switches.stop, "pair/rows-plain", "by hand", world.clock.now())
     world.live(60.0, learn=True)
     assert world.writes("plain") == []
     assert counts(world, "newborn")["application"] == 1

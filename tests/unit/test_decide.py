@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncd import cycle, decide, intents, look, schema
+from syncd import decide, intents, look, schema, switches
 from syncd.decide import Refused
 from syncd.errors import Rejected
 from syncd.model import Ref
@@ -438,7 +438,7 @@ def test_a_side_that_is_suddenly_empty_goes_on_only_when_allowed_and_then_holds_
     scene.spoke.remove(scene.at_spoke(APPLICATION)[0])
     _sweep(scene.world, "plain", "applications")
     why = "emptied: 1 linked records are missing from applications"
-    scene.world.do(lambda work: cycle.stop(work.sql, "connection/plain", why, work.tx.now))
+    scene.world.do(lambda work: switches.stop(work.sql, "connection/plain", why, work.tx.now))
     with pytest.raises(Refused, match="syncd resume plain --allow-empty"):
         scene.world.do(decide.resume, "plain")
     scene.world.do(decide.resume, "plain", allow_empty=True)
@@ -455,7 +455,7 @@ def _sweep(world, name, walk):
 
 
 def test_a_plan_that_was_too_large_goes_on_only_when_allowed(scene):
-    scene.world.do(lambda work: cycle.stop(work.sql, "pair/rows-plain", "large: 90 changes to 100 links", 0.0))
+    scene.world.do(lambda work: switches.stop(work.sql, "pair/rows-plain", "large: 90 changes to 100 links", 0.0))
     with pytest.raises(Refused, match="syncd resume rows-plain --allow-large"):
         scene.world.do(decide.resume, "rows-plain", allow_empty=True)
     scene.world.do(decide.resume, "rows-plain", allow_large=True)

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from syncd import cycle, figures, measures, schema
+from syncd import figures, measures, schema, switches
 from syncd.figures import AGAIN, AGAIN_S, Journal
 from tests.unit.small_world import START, application, job, row
 
@@ -103,7 +103,7 @@ def test_what_is_held_is_told_by_reason(small, reason, shown_as, metric):
 )
 def test_what_is_stopped_is_told_with_the_reason(small, scope, reason, name, labels):
     world = small("rows", "plain")
-    world.do(lambda work: cycle.stop(work.sql, scope, reason, START))
+    world.do(lambda work: switches.stop(work.sql, scope, reason, START))
     assert {each for each, value in standing(world)[name].items() if value} == {labels}
 
 

@@ -3,9 +3,10 @@
 import orjson
 import pytest
 
-from syncd import cycle, decide, look, schema
+from syncd import decide, look, schema, switches
 from syncd.model import Ref
 from syncd.sentences import Case, answers, next_command, told, why
+from syncd.store import remember
 from tests.unit.small_world import APPLICATION, JOB, START, TO_RIGHT, application, job, person, row
 
 HUB = (job("h1"), *row("1", "h1"))
@@ -21,7 +22,7 @@ def status(world):
 
 
 def learnt(world):
-    world.do(lambda work: cycle.remember(work.sql, "learnt", world.world.stamp))
+    world.do(lambda work: remember(work.sql, "learnt", world.world.stamp))
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_lag_of_a_list_is_told_from_the_start_of_its_last_proven_walk(world)
     ],
 )
 def test_what_was_not_learnt_under_this_configuration_is_not_in_step(world, name, value, reason):
-    world.do(lambda work: cycle.remember(work.sql, name, value))
+    world.do(lambda work: remember(work.sql, name, value))
     (pair,) = status(world)["pairs"]
     assert pair["why_not"] == [reason]
 
@@ -107,7 +108,7 @@ def test_links_that_wait_for_their_other_end_are_counted_apart(world):
     [("*", ["stopped"]), ("pair/rows-plain", ["stopped"]), ("connection/plain", ["plain is stopped"])],
 )
 def test_what_is_stopped_is_not_in_step(world, scope, reasons):
-    world.do(lambda work: cycle.stop(work.sql, scope, "paused", work.tx.now))
+    world.do(lambda work: switches.stop(work.sql, scope, "paused", work.tx.now))
     (pair,) = status(world)["pairs"]
     assert pair["why_not"] == reasons
 

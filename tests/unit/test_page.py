@@ -12,12 +12,12 @@ from starlette.responses import PlainTextResponse
 
 from syncd import look, page, schema, server
 from syncd.commands import run_command
-from syncd.cycle import stop
 from syncd.markup import el, web_address
 from syncd.model import Kind
 from syncd.settings import Server
 from syncd.site import Source
 from syncd.store import Tx
+from syncd.switches import stop
 from tests.unit.small_app import START, app_of
 
 

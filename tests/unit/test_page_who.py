@@ -15,13 +15,13 @@ from syncd import logs, page, schema, server
 from syncd.app import load_plugins
 from syncd.clock import SteppedClock, run_stepped
 from syncd.crosscheck import examine
-from syncd.cycle import start, stop
 from syncd.limits import Priority
 from syncd.metrics import Metrics
 from syncd.model import Kind, Ref
 from syncd.page_who import who_page
 from syncd.sandbox import Fault
 from syncd.site import Source
+from syncd.switches import start, stop
 from syncd.who import who
 from tests.unit.small_app import START, app_of, config_of
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.memory import FACTS
-from syncd import cycle, push, schema
+from syncd import push, schema, switches
 from syncd.errors import (
     AuthFailed,
     Gone,
@@ -126,9 +126,9 @@ def settle_again(work):
 
 
 def test_nothing_is_claimed_for_a_pair_that_was_stopped(moving):
-    moving.store.run_now(cycle.stop, "pair/rows-plain", "by hand", START)
+    moving.store.run_now(switches.stop, "pair/rows-plain", "by hand", START)
     assert moving.claim(moving.intent()) is None
-    moving.store.run_now(cycle.start, "pair/rows-plain")
+    moving.store.run_now(switches.start, "pair/rows-plain")
     moving.later(10.0)
     assert moving.claim(moving.intent()) is not None
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from syncd import cycle
+from syncd import switches
 from syncd.clock import SteppedClock, run_stepped
 from syncd.errors import AuthFailed, Parked, Unavailable
 from syncd.reach import PROBE_S, ReachMetrics
+from syncd.store import remember
 from tests.unit.small_app import START, app_of
 
 
@@ -112,14 +113,14 @@ def test_a_spent_budget_says_nothing_about_a_system(watched):
 
 
 def test_what_is_stopped_is_not_called(watched):
-    watched.app.store.run_now(cycle.stop, "*", "by hand", START)
+    watched.app.store.run_now(switches.stop, "*", "by hand", START)
     watched.live(2 * PROBE_S)
     assert watched.checks == 0
 
 
 def test_whose_token_was_refused_is_down(watched):
     watched.live(60.0)
-    watched.app.store.run_now(cycle.stop, "connection/acme", "auth: 401", START)
+    watched.app.store.run_now(switches.stop, "connection/acme", "auth: 401", START)
     assert watched.is_up() == 0
 
 
@@ -139,7 +140,7 @@ def test_webhooks_are_expected_where_they_can_be_believed(watched):
 def test_what_only_a_sweep_found_was_missed_but_not_in_the_first_sync(watched, mode, is_over, counted):
     watched.do(watched.metrics.begin(watched.app))
     if is_over:
-        watched.app.store.run_now(cycle.remember, "learnt", watched.app.world.stamp)
+        watched.app.store.run_now(remember, "learnt", watched.app.world.stamp)
     watched.is_up()
     watched.metrics.listen("page", {"connection": "acme", "walk": "candidates", "mode": mode, "wanted": 3})
     assert watched.told("syncd_missed_changes_total", connection="acme") == counted

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from syncd import cycle, schema
+from syncd import schema
+from syncd.agenda import left_to_do
 from syncd.model import Ref
 from tests.unit.small_world import APPLICATION, JOB
 
@@ -41,7 +42,7 @@ class Trio:
         self.world.live(900.0)
 
     def left(self):
-        return self.world.store.run_now(cycle.left_to_do)
+        return self.world.store.run_now(left_to_do)
 
     @property
     def stage(self):

@@ -2,11 +2,11 @@ import pytest
 import sqlalchemy as sa
 
 from syncd import keys, rotate, schema
-from syncd.cycle import recalled
 from syncd.errors import ConfigInvalid, Rejected, SyncdError
 from syncd.model import Kind, Ref
 from syncd.sealing import DIGESTS, Sealer, key_from_file
 from syncd.settings import Store as Settings
+from syncd.store import recalled
 from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
 
 OLD, NEW = "11" * 32, "22" * 32

@@ -16,7 +16,6 @@ from alembic.runtime.migration import MigrationContext
 from syncd import schema
 from syncd.app import open_for_reading, open_store, ownership_of, prove_key
 from syncd.clock import SteppedClock
-from syncd.cycle import recalled, remember
 from syncd.errors import ConfigInvalid
 from syncd.migrate import is_current, migrate
 from syncd.model import Kind
@@ -24,7 +23,7 @@ from syncd.owner import Nobodys
 from syncd.rows import MemberRow, RecordRow
 from syncd.sealing import Sealer
 from syncd.settings import Config
-from syncd.store import Store, Tx, open_engine, rows_of, upsert
+from syncd.store import Store, Tx, open_engine, recalled, remember, rows_of, upsert
 
 NOW = 1_800_000_000.0
 KEY = "0" * 64
@@ -124,7 +123,7 @@ def test_no_update_is_lost_when_many_tasks_write_at_once(store_url, clock):
 COUNT_UP = """
     import sys
     from syncd.clock import SteppedClock
-    from syncd.cycle import recalled, remember
+    from syncd.store import recalled, remember
     from syncd.store import Store, open_engine
 
     def count_up(connection):

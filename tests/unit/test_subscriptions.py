@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from syncd import cycle, schema, subscriptions, watch, webhooks
+from syncd import schema, subscriptions, switches, watch, webhooks
 from syncd.app import load_plugins
 from syncd.clock import SteppedClock, run_stepped
 from syncd.errors import Unavailable
@@ -22,6 +22,7 @@ from syncd.metrics import Metrics
 from syncd.reach import ReachMetrics
 from syncd.sandbox import Fault, Hook
 from syncd.settings import Config
+from syncd.store import remember
 from syncd.subscriptions import State
 from tests.unit.small_app import START, TOKEN, app_of
 
@@ -617,7 +618,7 @@ def test_where_none_is_needed_nothing_is_told_and_nothing_asked():
 
 
 def test_a_stopped_connection_is_left_alone(world):
-    world.app.store.run_now(cycle.stop, "connection/acme", "person", START)
+    world.app.store.run_now(switches.stop, "connection/acme", "person", START)
     live(world, 7200.0)
     assert not world.boxes["acme"].arrivals
     assert world.boxes["voice"].arrivals
@@ -672,8 +673,8 @@ def test_one_delivery_ends_a_silence(world, monkeypatch):
 
 
 async def learnt(world):
-    await world.app.store.run(cycle.remember, "learnt", world.app.world.stamp)
-    await world.app.store.run(cycle.remember, "learnt_at", "0.0")
+    await world.app.store.run(remember, "learnt", world.app.world.stamp)
+    await world.app.store.run(remember, "learnt_at", "0.0")
 
 
 def heard(connection, now):

@@ -8,10 +8,9 @@ import sqlalchemy as sa
 
 from syncd import schema
 from syncd.clock import WallClock
-from syncd.cycle import recalled, remember
 from syncd.migrate import migrate
 from syncd.owner import begin_term
-from syncd.store import Store, open_engine
+from syncd.store import Store, open_engine, recalled, remember
 
 
 @pytest.fixture
