@@ -622,12 +622,12 @@ def retry_after(response: httpx.Response) -> float | None:
     """Seconds that Retry-After asks for, in either of its forms (RFC 9110 section 10.2.3); None: absent or absurd."""
     text = response.headers.get("retry-after", "").strip()
     if text.isdigit():
-        return float(min(int(text[:9]), 7 * 86400))
+        return float(min(int(text[:9]), 86400))
     try:
         due, served = parsedate_to_datetime(text).timestamp(), served_at(response)
     except (ValueError, TypeError):
         return None
-    return max(0.0, min(due - served, 7 * 86400.0)) if served is not None else None
+    return max(0.0, min(due - served, 86400.0)) if served is not None else None
 
 
 def served_at(response: httpx.Response) -> float | None:

@@ -20,6 +20,7 @@ from syncd.errors import (
     AuthFailed,
     Gone,
     OutcomeUnknown,
+    RateLimited,
     Rejected,
     Stale,
     SyncdError,
@@ -505,14 +506,10 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
     intent = load(work, id_)
     if intent is None:
         return
-    connection = work.world.connections[intent.connection]
-    if intent.call == ERASED and not isinstance(error, OutcomeUnknown | Taken):
+    if intent.call == ERASED and not isinstance(error, OutcomeUnknown | RateLimited | Taken):
         delete_intent(work, intent)  # nothing was made
-    elif isinstance(error, OutcomeUnknown):
-        intent.state = "unknown"
-        intent.due = work.tx.now + max(1.0, connection.facts.visible_s)
-        save_intent(work, intent)
-        note(work, intent.connection, intent.kind, intent.ref or "", "unknown", link=intent.link, detail=intent.call)
+    elif isinstance(error, OutcomeUnknown | RateLimited):  # who counts calls may stand behind who carries them out
+        _doubt(work, intent, error)
     elif isinstance(error, Taken) and intent.call in {CREATE, ERASED}:
         intent.state, intent.due, intent.reason = "unknown", work.tx.now, "taken"
         save_intent(work, intent)
@@ -529,6 +526,14 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
     else:
         wait_s = error.retry_after_s if isinstance(error, Unavailable) else None
         reopen(work, intent, "did_not", delay_s(intent.tries, spread) if wait_s is None else wait_s)
+
+
+def _doubt(work: Work, intent: IntentRow, error: SyncdError) -> None:
+    asked_s = error.retry_after_s if isinstance(error, Unavailable) else None
+    visible_s = work.world.connections[intent.connection].facts.visible_s
+    intent.state, intent.due = "unknown", work.tx.now + max(1.0, visible_s, asked_s or 0.0)
+    save_intent(work, intent)
+    note(work, intent.connection, intent.kind, intent.ref or "", "unknown", link=intent.link, detail=intent.call)
 
 
 def recover(connection: sa.Connection, now: float, grace_s: float, name: str | None = None) -> int:

@@ -6,11 +6,12 @@ which faults there are and when the process dies. Then everything heals, and the
 """
 
 import asyncio
+import contextlib
 import gc
 import random
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from syncd import app, cycle, look, schema, switches, webhooks
 from syncd.agenda import left_to_do, unswept
 from syncd.clock import SteppedClock, run_stepped
 from syncd.metrics import Metrics
-from syncd.sandbox import Fault, LostConnection
+from syncd.sandbox import LostConnection
 from syncd.sealing import Sealer
 from syncd.server import build_app
 from syncd.settings import Config
@@ -30,9 +31,10 @@ from syncd.site import Source
 from syncd.store import Store, open_engine
 from syncd.work import SUBMIT
 from tests.integration import city
-from tests.integration.judges import Kept, Line, Run, Watched, holds_of, violations
+from tests.integration.judges import Kept, Line, Run, holds_of, violations
 from tests.integration.papers import paper_violations
 from tests.integration.town import LIMITS, SECRET, TOKEN, USUAL_LIMITS
+from tests.simulation.liar import KINDS, Faults, Liar, SkewedClock
 
 START = 1_800_000_000.0
 POLL_S, SWEEP_S = 60, 240
@@ -49,93 +51,10 @@ sweep = "{sweep}s"
 overlap = "5s"
 limits = ["20/1s"]
 """
-ORDINARY = tuple(Fault)  # an answer lost or a 503, before or after the effect
-BEFORE = ("away", "throttled", "login_page", "revoked")  # nothing was done
-AFTER = ("cut", "empty")  # it was done, and the answer says nothing of use
-HEARD = ("doubled", "forged")  # webhooks that come twice, and some that nobody signed
-KINDS = (*ORDINARY, *BEFORE, *AFTER, "slow", *HEARD)
 
 
 class Crash(BaseException):
     """The process dies here."""
-
-
-@dataclass
-class Faults:
-    """Which faults a seed has, and how often each call meets one."""
-
-    kinds: tuple[str, ...]
-    share: float
-    rng: random.Random
-    on: bool = False
-    fired: dict[str, int] = field(default_factory=dict)
-
-    def has(self, kind: str) -> bool:
-        """Whether this happens now, of what befalls no call of ours."""
-        if not self.on or kind not in self.kinds or self.rng.random() >= 0.3:
-            return False
-        self.fired[kind] = self.fired.get(kind, 0) + 1
-        return True
-
-    def draw(self) -> str | None:
-        known = [kind for kind in self.kinds if kind not in HEARD]
-        if not self.on or not known or self.rng.random() >= self.share:
-            return None
-        kind = self.rng.choice(known)
-        self.fired[kind] = self.fired.get(kind, 0) + 1
-        return kind
-
-
-class Liar(Watched):
-    """What lies between us and an honest system: it is away, answers nonsense, takes its time, or the process dies."""
-
-    def __init__(self, box: Any, faults: Faults, moment: Callable[[str], None]) -> None:
-        super().__init__(box)
-        self._faults, self._moment = faults, moment
-        self._away_until = 0.0
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        kind = self._faults.draw()
-        self._moment("call")
-        self.box.faults = lambda method, path: kind if kind in ORDINARY else None
-        if kind == "slow":
-            await self.box.clock.sleep_until(self.box.clock.now() + self._faults.rng.uniform(2.0, 40.0))
-        if kind in BEFORE or self.box.clock.now() < self._away_until:
-            await self._refuse(kind, scope, receive, send)
-        elif kind in AFTER:
-            await self._spoil(kind, scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-        self._moment("answer")
-
-    async def _refuse(self, kind: str | None, scope: Any, receive: Any, send: Any) -> None:
-        clock, rng = self.box.clock, self._faults.rng
-        if kind == "away":
-            self._away_until = clock.now() + rng.choice((0.0, 5.0, 60.0))
-        if kind == "throttled":
-            said = rng.choice(({}, {"Retry-After": "3"}, {"Retry-After": "-1"}, {"Retry-After": "soon"}))
-            await Response('{"error": "slow down"}', 429, headers=said)(scope, receive, send)
-        elif kind == "revoked":
-            await Response('{"error": "unauthorized"}', 401)(scope, receive, send)
-        elif kind == "login_page":
-            await Response("<html><form>Sign in</form></html>", media_type="text/html")(scope, receive, send)
-        else:
-            raise httpx.ConnectError("no connection (simulated)")
-
-    async def _spoil(self, kind: str, scope: Any, receive: Any, send: Any) -> None:
-        """It is done, and what is told of it ends in the middle, or is not there."""
-        told: list[Any] = []
-
-        async def kept(message: Any) -> None:
-            told.append(message)
-
-        await self.box(scope, receive, kept)
-        body = b"".join(message.get("body", b"") for message in told)
-        head = next(message for message in told if message["type"] == "http.response.start")
-        rest = body[: len(body) // 2] if kind == "cut" else b""
-        headers = [(name, value) for name, value in head["headers"] if name.lower() != b"content-length"]
-        await send({**head, "headers": headers})
-        await send({"type": "http.response.body", "body": rest})
 
 
 @dataclass
@@ -146,9 +65,36 @@ class Player:
     box: Any
     app: Liar
 
+    def unskew(self) -> None:
+        """Bring the system's own log to the common time."""
+        ahead = self.box.clock.ahead_s
+        self.box.arrivals = [replace(one, at=one.at - ahead) for one in self.box.arrivals]
+        self.box.effects = [replace(one, at=one.at - ahead) for one in self.box.effects]
+        self.app.looks = [replace(one, at=one.at - ahead) for one in self.app.looks]
+
     @property
     def address(self) -> str:
-        return f"https://{self.name}.example.test"
+        return f"https://{host_of(self.name)}"
+
+
+def host_of(name: str) -> str:
+    return f"{name}.example.test"
+
+
+class Workers(city.Crowd):
+    """Who works there; some move many at once."""
+
+    def acts(self) -> list[Callable[[], None]]:
+        return [*super().acts(), self.move_many] if self.moves_many else super().acts()
+
+    moves_many = False
+
+    def move_many(self) -> None:
+        name = self.rng.choice([*self.played])
+        word = self.word(name)
+        for id_ in [*self.box(name).snapshot()["application"]]:
+            if self.rng.random() < 0.8:
+                self.put(name, id_, word)
 
 
 @cache
@@ -174,16 +120,18 @@ class Swarm:
         self.site: Any = None
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._hooked))
         self.played = {name: self._player(at, name) for at, name in enumerate(self.star.systems)}
-        self.people = city.Crowd(
+        self.people = Workers(
             self.played, random.Random(self.rng.random()), hub=self.star.hub, gives=self.star.gives, clock=self.clock,
             pauses=(0.5, 2.0, 10.0, 30.0), returns=(0.02, 1.0, 20.0, 90.0),
         )  # fmt: skip
+        self.people.moves_many = "mass" in self.faults.kinds
         self.config = self._config()
         self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
         self.store.run_now(_make_tables)
         self.store.around = self._moment
         self.sealer = Sealer(b"0" * 32, self.chance.randbytes)
         self.metrics = Metrics(version=app.VERSION)
+        self.late: list[asyncio.Future[None]] = []
         self.bugs: list[str] = []  # what ended in nobody's hands
 
     # the world
@@ -207,11 +155,17 @@ class Swarm:
 
     def _player(self, at: int, name: str) -> Player:
         limits = LIMITS.get(name, USUAL_LIMITS)
-        shared: Any = {"clock": self.clock, "limits": limits, "client": self.client, "tokens": (TOKEN,)}
+        ahead_s = self.rng.uniform(-300.0, 300.0) if "skewed" in self.faults.kinds else 0.0
+        shared: Any = {
+            "clock": SkewedClock(self.clock, ahead_s),
+            "limits": limits,
+            "client": self.client,
+            "tokens": (TOKEN,),
+        }
         box: Any = _plugins()[self.star.systems[name]].sandbox(rng=random.Random(self.seed * 7 + at), **shared)
         lag = random.Random(self.seed * 11 + at)
         box.lag = lambda: lag.choice((0.01, 0.05, 0.2))
-        return Player(name, box, Liar(box, self.faults, self._moment))
+        return Player(name, box, Liar(box, host_of(name), self.faults, self._moment))
 
     def _config(self) -> Config:
         addresses = {name: one.address for name, one in self.played.items()}
@@ -243,12 +197,24 @@ class Swarm:
         try:
             if self.faults.has("forged"):
                 await self._forge(scope)
-            for _ in range(2 if self.faults.has("doubled") else 1):
+            if self.faults.has("delayed"):
+                self.late.append(asyncio.ensure_future(self._delayed(scope, body)))
+                status = 200
+            else:
+                status = await _told(self.site, scope, body)
+            if self.faults.has("doubled"):
                 status = await _told(self.site, scope, body)
         except Crash:
             self.dies.set()
             raise LostConnection from None
         await Response(status_code=status)(scope, receive, send)
+
+    async def _delayed(self, scope: Any, body: bytes) -> None:
+        """Something between has taken it, and delivers it when everything has gone on."""
+        await self.clock.sleep_until(self.clock.now() + self.chance.choice((1.0, 30.0, 300.0)))
+        with contextlib.suppress(Crash):
+            if self.site is not None:
+                await _told(self.site, scope, body)
 
     async def _forge(self, scope: Any) -> None:
         """Somebody sends what no system has signed: it is refused, and nothing comes of it."""
@@ -286,15 +252,26 @@ class Swarm:
         self.crashing = self.faults.on = False
         stuck = await self._heal()
         restless = await self._restless() and await self._restless()
+        await asyncio.gather(*self.late)
+        for one in self.played.values():
+            one.unskew()
         run = await self._told()
-        return [*self.bugs, *stuck, *violations(run), *self._beside(run), *restless]
+        strangers = [line for one in self.played.values() for line in one.app.strangers]
+        return [*self.bugs, *strangers, *stuck, *violations(run), *self._beside(run), *restless]
 
     def _app(self) -> app.App:
         players = self.played
         return app.build(
-            self.config, _plugins(), self.store, self.sealer, rng=random.Random(self.chance.random()),
+            self._config_now(), _plugins(), self.store, self.sealer, rng=random.Random(self.chance.random()),
             network=lambda name: httpx.ASGITransport(app=players[name].app),
         )  # fmt: skip
+
+    def _config_now(self) -> Config:
+        """The config of one life of the process: now and then somebody takes a pair out of it for a while."""
+        if not self.faults.has("unpaired"):
+            return self.config
+        left_out = self.chance.choice(list(self.config.pairs))
+        return self.config.model_copy(update={"pairs": {n: p for n, p in self.config.pairs.items() if n != left_out}})
 
     async def _serve_until(self, end: float, *, learns: bool = False) -> None:
         while self.clock.now() < end:
@@ -342,9 +319,11 @@ class Swarm:
         return [f"I22 {left} things are stuck"]
 
     def _resume(self) -> None:
-        """The operator starts again what was stopped for a refused token."""
+        """The operator starts again what was stopped for a refused token; this is not where the daemon dies."""
+        crashing, self.crashing = self.crashing, False
         for name in self.played:
             self.store.run_now(switches.start, f"connection/{name}")
+        self.crashing = crashing
 
     def _left(self, connection: sa.Connection, healed: float) -> int:
         world = app.build_world(self.config, _plugins(), self.sealer)

@@ -217,10 +217,10 @@ NOON = "Sun, 22 Nov 2026 12:00:00 GMT"
     [
         ({"Retry-After": "120"}, 120.0),
         ({"Retry-After": " 0 "}, 0.0),
-        ({"Retry-After": "99999999999999"}, 7 * 86400.0),
+        ({"Retry-After": "99999999999999"}, 86400.0),
         ({"Retry-After": "Sun, 22 Nov 2026 12:02:00 GMT", "Date": NOON}, 120.0),
         ({"Retry-After": "Sun, 22 Nov 2026 11:00:00 GMT", "Date": NOON}, 0.0),
-        ({"Retry-After": "Sun, 22 Nov 2099 12:00:00 GMT", "Date": NOON}, 7 * 86400.0),
+        ({"Retry-After": "Sun, 22 Nov 2099 12:00:00 GMT", "Date": NOON}, 86400.0),
         ({"Retry-After": "Sun, 22 Nov 2026 12:02:00 GMT"}, None),
         ({"Retry-After": "soon", "Date": NOON}, None),
         ({"Retry-After": "-5", "Date": NOON}, None),
@@ -237,7 +237,7 @@ def test_how_long_to_wait_is_read_in_both_forms(headers, seconds):
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
 def test_any_wait_gets_a_verdict(text):
     wait_s = retry_after(httpx.Response(429, headers={"Retry-After": text, "Date": NOON}))
-    assert wait_s is None or 0.0 <= wait_s <= 7 * 86400.0
+    assert wait_s is None or 0.0 <= wait_s <= 86400.0
 
 
 def test_the_wait_comes_with_the_error():

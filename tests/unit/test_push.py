@@ -456,7 +456,7 @@ ERRORS = {
     "no connection: again soon": (NotSent("x"), "open", None),
     "away": (Unavailable("x"), "open", None),
     "away for so long": (Unavailable("x", retry_after_s=120.0), "open", 120.0),
-    "too many calls": (RateLimited("x", retry_after_s=2.0), "open", 2.0),
+    "too many calls, or so it says": (RateLimited("x", retry_after_s=20.0), "unknown", 20.0),
     "the budget is spent": (Parked("x", until=START + 999), "open", None),
     "the token is not accepted": (AuthFailed("x"), "open", 60.0),
     "changed under our hands": (Stale("x"), "open", 1.0),
