@@ -672,7 +672,7 @@ def take_answers(
     """
     is_webhooks = _is_webhooks(work, connection.name, next(iter(answers)), asked_at)
     if len(answers) > 1:
-        pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.GET)
+        pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.READ)
     for ref, records in answers.items():
         pull.absorb_answer(work, connection, ref, records, asked_at=asked_at)
     return work.wanted > 0 or not is_webhooks

@@ -24,7 +24,7 @@ from syncd.store import upsert
 from syncd.tombstones import Sighting
 from syncd.work import FIRST, Work, mark, note
 
-LIST, GET = "list", "get"
+LIST, READ, GET = "list", "read", "get"  # a row of a list, a get, and a get that judges a write of ours
 AHEAD_S = 86_400.0  # no system's clock is ahead of ours by more: such a cursor was edited by hand
 PASSED_TOGETHER = 20  # unchanged pages in one commit: a commit takes as long as fetching a page
 
@@ -152,7 +152,7 @@ def _absorb_one(
         row.gone = False
     else:
         row, changed = _absorb_plain(work, connection, record, told, values)
-    if view == GET:
+    if view != LIST:
         row.read_at = now
     elif stirred and _leaves_out(work, connection, kind, told):
         mark(work, connection.name, kind, record.ref.id, "untold", Priority.READ)
@@ -200,12 +200,17 @@ def _sent_on(pair: Pair, connection: Connection, kind: Kind) -> frozenset[str]:
 
 
 def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[str, str], view: str) -> bool:
-    """A list that tells an older state than we know, or one of a record that we have just written, is not believed."""
+    """What tells an older state than we know, or of a record that we have just written, is not believed yet.
+
+    A get may come from a copy that is behind just as a list may; only its time of change is not held against it, as it
+    is what doubtful rows are judged by.
+    """
     kind = Kind.APPLICATION if connection.is_rows(record.ref.kind) else record.ref.kind
     row = work.tx.record(connection.name, kind, record.ref.id)
     if row is None or view == GET:
         return False
-    if record.updated_at is not None and row.updated_at is not None and record.updated_at < row.updated_at:
+    is_older = record.updated_at is not None and row.updated_at is not None and record.updated_at < row.updated_at
+    if is_older and view == LIST:
         return True
     just_written = row.written_at is not None and work.tx.now < row.written_at + connection.facts.visible_s
     return just_written and record.ref.kind is kind and any(row.seen.get(n) != d for n, d in told.items())
@@ -502,7 +507,7 @@ def absorb_answer(
 ) -> None:
     """Take in what a get told; an empty answer proves that the record is gone. ``asked_at``: when it was asked for."""
     asked_at = work.tx.now if asked_at is None else asked_at
-    touched = absorb(work, connection, records, GET)
+    touched = absorb(work, connection, records, READ)
     if not any(record.ref == ref for record in records):
         touched |= lose(work, connection, ref)
     for each in dict.fromkeys((ref, *(record.ref for record in records))):
