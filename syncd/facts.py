@@ -29,7 +29,8 @@ class KindFacts:
     ``reopens``: a terminal stage can be left. ``keeps_source_id``: a create keeps the id that we give. ``stage`` and
     ``status`` name the field that carries a word of the stage or status map; ``mirror``: the one that tells the stage a
     second time, on the person. ``untold``: written but never told back.
-    ``flags``: stage words that lie over a stage; taking one off is a call of its own that shows the stage beneath.
+    ``flags``: stage words that lie over a stage; taking one off is a call of its own that shows the stage beneath,
+    which a get tells beforehand (``Record.beneath``): a stage shown unlike it is somebody's move.
     ``born``: what a field holds at birth that the create does not bear (the first stage); others are born empty.
     ``exact``: ``find`` is one call with an exact filter, cheap enough to be made before each create.
     """

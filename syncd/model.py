@@ -45,7 +45,7 @@ class Record:
     candidate; where a person is a set of rows, the candidate is the row). ``source_id`` is the foreign id that the
     system keeps for us, ``version`` a mark that is equal only while nothing about the record was changed. ``traits``
     are flags that scope rules read: ``sample``, ``confidential``, ``anonymized``, ``archived``. ``url`` is where a
-    person sees the record.
+    person sees the record. ``beneath``: the stage over which a flag lies, in the system's words; None: no flag does.
     """
 
     ref: Ref
@@ -57,6 +57,7 @@ class Record:
     updated_at: float | None = None
     traits: frozenset[str] = frozenset()
     url: str | None = None
+    beneath: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from syncd.errors import (
 from syncd.holds import hold_record
 from syncd.intents import delete_intent, hold_intent, save_intent, unsealed
 from syncd.limits import Priority
-from syncd.mapping import EMPTY, WORDED, digest_value
+from syncd.mapping import EMPTY, WORDED, clean, digest_value
 from syncd.model import Draft, Fields, Kind, Record, Ref
 from syncd.reconcile import End
 from syncd.resting import rest, strangers
@@ -343,7 +343,7 @@ def send_update(
     values = {name: value for name, value in sealed.items() if name in wanted}
     intent.expected = {name: told.get(name, EMPTY) for name in values}
     intent.expected_version = record.version
-    mark_sent(work, intent, {"fields": values, "word": word})
+    mark_sent(work, intent, {"fields": values, "word": word, "beneath": record.beneath})
     theirs = connection.vocabulary.write(ref.kind, in_their_words(connection, values, word))
     return Order(intent.id, ref.kind, record=record, fields=theirs)
 
@@ -482,12 +482,23 @@ def _confirm_part(
         now, digest = told.get(name), _digest_sent(intent, name, sent, connection)
         before = (intent.expected or {}).get(name)
         if before in flags and digest not in flags and now != digest and isinstance(now, str):
-            here[name] = now  # the flag is off and shows the stage beneath; the move itself is the next intent
+            _show_beneath(work, here, name, sent)
             continue
         is_text = name not in WORDED and known and isinstance(now, str)
         here[name] = str(now) if is_text else digest
         there[name] = source
     work.tx.put_link(link)
+
+
+def _show_beneath(work: Work, base: dict[str, str], name: str, sent: dict[str, Any]) -> None:
+    """A flag is off: what lay beneath it is the base, and the move itself is the next intent.
+
+    If another stage shows, somebody has moved the record since, and the merge sees two changes; so it does where
+    nobody told what lay beneath, for then the base stays the flag.
+    """
+    beneath = digest_value(name, clean(name, sent.get("beneath")), work.world.digest)
+    if beneath != EMPTY:
+        base[name] = beneath
 
 
 def _note_written(work: Work, connection: Connection, ref: Ref) -> None:

@@ -200,6 +200,7 @@ def candidate(row: Row) -> tuple[Record, ...]:
         updated_at=updated_at,
         traits=traits,
         url=url,
+        beneath=stage_beneath(row),
     )
     return person, application
 
@@ -223,6 +224,11 @@ def stage_field(row: Row) -> dict[str, Value]:
         return {"stage": WITHDREW if row["withdrew"] else DISQUALIFIED} if "withdrew" in row else {}
     name = _text(row.get("stage"))
     return {"stage": name} if name else {}
+
+
+def stage_beneath(row: Row) -> str | None:
+    """The stage over which the flag lies: a disqualification leaves it as it is, and a revert shows it again."""
+    return _text(row.get("stage")) if row.get("disqualified") else None
 
 
 def hired_field(row: Row) -> dict[str, Value]:

@@ -4,9 +4,14 @@ import asyncio
 import random
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
+from syncd import schema
 from syncd.app import App, load_plugins
 from syncd.backfill import backfill
 from syncd.clock import SteppedClock, run_stepped
+from syncd.sandbox import Fault
 from syncd.settings import Config
 from tests.unit.small_app import START, TOKEN, app_of
 
@@ -61,6 +66,10 @@ class Town:
         seen = self.home.snapshot()
         return {seen["candidate"][row["candidate"]]["email"]: row["stage"] for row in seen["application"].values()}
 
+    def stage_at_acme(self, number: int) -> str:
+        """Where one of the four stands in Workable."""
+        return str(self.acme.snapshot()["application"][self.rows[number]]["stage"])
+
     def application(self, email: str) -> str:
         """The portal's application of an e-mail."""
         seen = self.home.snapshot()
@@ -110,6 +119,61 @@ def test_moves_travel_both_ways():
     town.play(scene)
     assert town.stages()["p1@example.com"] == "offer"
     assert town.acme.snapshot()["application"][town.rows[2]]["stage"] == "Interview"
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.LOST_BEFORE, None])
+@pytest.mark.parametrize(("stage", "asked"), [("Offer", "conflict"), ("!withdrew", "terminal_conflict")])
+def test_a_move_made_while_our_lifting_of_a_disqualification_is_out_is_not_undone(fault, stage, asked):
+    """Workable's answer to the revert is lost (or tells nothing, as always), and a recruiter moves her meanwhile."""
+    town = Town()
+    town.acme.disqualify(town.rows[1])
+    made: list[asyncio.Task[None]] = []
+    reasons: list[str] = []
+
+    async def moves_on():
+        await town.clock.sleep_until(town.clock.now() + 1.0)
+        town.acme.move(town.rows[1], stage)
+
+    def faults(method, path):
+        if made or not path.endswith("/revert"):
+            return None
+        made.append(asyncio.create_task(moves_on()))
+        return fault
+
+    async def scene():
+        await town.work_on(3)
+        town.acme.faults = faults
+        town.home.move(town.application("p1@example.com"), "interview")
+        await town.work_on(8)
+        with town.app.store.engine.connect() as connection:
+            reasons.extend(connection.execute(sa.select(schema.holds.c.reason)).scalars())
+
+    town.play(scene)
+    assert made
+    assert (town.stages()["p1@example.com"], town.stage_at_acme(1), reasons) == ("interview", stage, [asked])
+
+
+def test_a_flag_that_is_lifted_unseen_is_followed_by_the_move():
+    """Workable's answer to the revert is lost and nobody else was there: the stage beneath shows, and she goes on."""
+    town = Town()
+    town.acme.disqualify(town.rows[1])
+    lost: list[str] = []
+
+    def faults(method, path):
+        if lost or not path.endswith("/revert"):
+            return None
+        lost.append(path)
+        return Fault.LOST_AFTER
+
+    async def scene():
+        await town.work_on(3)
+        town.acme.faults = faults
+        town.home.move(town.application("p1@example.com"), "interview")
+        await town.work_on(8)
+
+    town.play(scene)
+    assert lost
+    assert (town.stages()["p1@example.com"], town.stage_at_acme(1)) == ("interview", "Interview")
 
 
 def test_who_applies_at_the_portal_gets_her_assignment_by_her_first_move():

@@ -330,41 +330,96 @@ def flagged(small):
     kinds = FACTS["rows"].kinds
     rejected = replace(kinds[APPLICATION], flags=frozenset({"Out"}))
     world = small("rows", "plain", facts={"rows": replace(FACTS["rows"], kinds={**kinds, APPLICATION: rejected})})
-    return in_step(world, (job("h1"), *row("1", "h1", "Out")), (job("p1"), person("q1"), moved("Out")))
+    return in_step(world, (job("h1"), *out()), (job("p1"), person("q1"), moved("Out")))
 
 
-def test_a_flag_is_taken_off_and_then_the_move_is_an_intent_of_its_own(flagged):
+def out(beneath="Screen", version=None):
+    """Ann's row with the flag over a stage."""
+    told, own = row("1", "h1", "Out", version=version)
+    return told, replace(own, beneath=beneath)
+
+
+def at(stage):
+    """Ann's application without a flag."""
+    return row("1", "h1", stage)[1]
+
+
+@pytest.fixture
+def lifting(flagged):
+    """The spoke brought Ann back: the flag is being taken off."""
     flagged.told("plain", moved("Talk"))
-    revert = flagged.intent()
-    flagged.send(revert, *row("1", "h1", "Out"), word="Talk")
-    flagged.confirm(revert, row("1", "h1", "Screen")[1])
-    flagged.told("plain", moved("Talk"))
-    (move,) = flagged.intents()
+    flagged.send(flagged.intent(), *out(version="7"), word="Talk")
+    return flagged
+
+
+def test_a_flag_is_taken_off_and_then_the_move_is_an_intent_of_its_own(lifting):
+    revert = lifting.intent()
+    lifting.confirm(revert, at("Screen"))
+    lifting.told("plain", moved("Talk"))
+    (move,) = lifting.intents()
     assert move.id != revert.id
-    assert flagged.updates() == {("rows", "1", (("stage", "interview"),))}
-    flagged.send(move, *row("1", "h1", "Screen"), word="Talk")
-    flagged.confirm(move, row("1", "h1", "Talk")[1])
-    assert (flagged.intents(), flagged.holds()) == ([], set())
+    assert lifting.updates() == {("rows", "1", (("stage", "interview"),))}
+    lifting.send(move, *row("1", "h1", "Screen"), word="Talk")
+    lifting.confirm(move, at("Talk"))
+    assert (lifting.intents(), lifting.holds()) == ([], set())
 
 
 def test_a_flag_that_shows_the_wanted_stage_beneath_needs_no_move(flagged):
     flagged.told("plain", moved("Talk"))
     revert = flagged.intent()
-    flagged.send(revert, *row("1", "h1", "Out"), word="Talk")
-    flagged.confirm(revert, row("1", "h1", "Talk")[1])
+    flagged.send(revert, *out("Talk"), word="Talk")
+    flagged.confirm(revert, at("Talk"))
     assert (flagged.intents(), flagged.holds()) == ([], set())
 
 
-def test_a_flag_set_over_our_move_is_somebodys_rejection(flagged):
+def test_a_flag_set_over_our_move_is_somebodys_rejection(lifting):
+    lifting.confirm(lifting.intent(), at("Screen"))
+    lifting.told("plain", moved("Talk"))
+    move = lifting.intent()
+    lifting.send(move, *row("1", "h1", "Screen"), word="Talk")
+    lifting.confirm(move, out("Talk")[1])
+    assert lifting.updates() == {("plain", "a1", (("stage", "rejected"),))}
+
+
+ANSWERS = {"answered": True, "its answer lost": False}
+
+
+@pytest.mark.parametrize("known", ANSWERS.values(), ids=ANSWERS.keys())
+def test_a_flag_that_shows_the_stage_beneath_was_lifted_by_us(lifting, known):
+    lifting.confirm(lifting.intent(), at("Screen"), known=known)
+    lifting.told("plain", moved("Talk"))
+    assert (lifting.updates(), lifting.holds()) == ({("rows", "1", (("stage", "interview"),))}, set())
+
+
+@pytest.mark.parametrize("known", ANSWERS.values(), ids=ANSWERS.keys())
+def test_another_stage_than_the_one_beneath_a_lifted_flag_is_somebodys_move(lifting, known):
+    """A recruiter moved her on before we looked: both ends were moved, and neither move is undone."""
+    lifting.confirm(lifting.intent(), at("Deal"), known=known)
+    lifting.told("plain", moved("Talk"))
+    assert lifting.intents() == []
+    assert lifting.holds() == {Held("rows", "application", "1", "stage", "conflict")}
+
+
+def test_a_move_that_an_accepted_lifting_shows_late_is_somebodys_move(lifting):
+    lifting.confirm(lifting.intent(), None)
+    lifting.confirm(lifting.intent(), at("Deal"))
+    assert (lifting.intents(), lifting.reasons()) == ([], ["conflict"])
+
+
+def test_a_lifting_whose_answer_was_lost_and_that_surely_did_not_happen_is_sent_again(lifting):
+    lifting.do(push.failed, lifting.intent().id, OutcomeUnknown("lost"), 0.5)
+    for _ in range(2):
+        lifting.confirm(lifting.intent(), out(version="7")[1], known=False)
+    assert (lifting.intent().state, lifting.reasons()) == ("open", [])
+
+
+def test_where_nobody_told_the_stage_beneath_a_flag_a_person_is_asked(flagged):
     flagged.told("plain", moved("Talk"))
     revert = flagged.intent()
-    flagged.send(revert, *row("1", "h1", "Out"), word="Talk")
-    flagged.confirm(revert, row("1", "h1", "Screen")[1])
+    flagged.send(revert, *out(beneath=None), word="Talk")
+    flagged.confirm(revert, at("Screen"))
     flagged.told("plain", moved("Talk"))
-    move = flagged.intent()
-    flagged.send(move, *row("1", "h1", "Screen"), word="Talk")
-    flagged.confirm(move, row("1", "h1", "Out")[1])
-    assert flagged.updates() == {("plain", "a1", (("stage", "rejected"),))}
+    assert (flagged.intents(), flagged.reasons()) == ([], ["conflict"])
 
 
 # --- lost answers ---------------------------------------------------------------------------------------------------

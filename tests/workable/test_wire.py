@@ -229,6 +229,21 @@ def test_the_flag_over_the_stage_is_told_only_where_it_is_known(row, stage):
     assert wire.candidate(row)[1].fields.get("stage") == stage
 
 
+@pytest.mark.parametrize(
+    ("row", "beneath"),
+    [
+        (DETAIL, None),
+        ({**DETAIL, "disqualified": True}, "Phone Screen"),
+        ({**DETAIL, "disqualified": True, "withdrew": True}, "Phone Screen"),
+        ({**ROW, "disqualified": True}, "Phone Screen"),
+        ({**DETAIL, "disqualified": True, "stage": None}, None),
+        (without({**DETAIL, "disqualified": True}, "stage"), None),
+    ],
+)
+def test_the_stage_beneath_a_flag_is_told_as_well(row, beneath):
+    assert [record.beneath for record in wire.candidate(row)] == [None, beneath]
+
+
 def test_people_of_the_talent_pool_have_no_application():
     pooled = {**without(DETAIL, "job"), "talent_pool": {"talent_pool_id": 3, "identifier": "x"}}
     assert [record.ref.kind for record in wire.candidate(pooled)] == [Kind.CANDIDATE]
