@@ -33,7 +33,9 @@ def parents_of(work: Work, intent: IntentRow) -> dict[Kind, Parent] | None:
         row = work.tx.record(intent.connection, kind, target) if target else None
         if row is not None and not row.gone:
             parents[kind] = Parent(row.id, row.source_id)
-    return parents if Kind.JOB in parents else None
+    bears_person = work.world.connections[intent.connection].terms[Kind.APPLICATION].facts.bears_person
+    needed = {Kind.JOB} if bears_person else {Kind.JOB, Kind.CANDIDATE}
+    return parents if needed <= parents.keys() else None
 
 
 def draft_of(work: Work, intent: IntentRow, word: str | None, values: dict[str, Any]) -> Draft | None:

@@ -519,8 +519,8 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
         return
     if intent.call == ERASED and not isinstance(error, OutcomeUnknown | RateLimited | Taken):
         delete_intent(work, intent)  # nothing was made
-    elif isinstance(error, OutcomeUnknown | RateLimited):  # who counts calls may stand behind who carries them out
-        _doubt(work, intent, error)
+    elif isinstance(error, OutcomeUnknown) or (isinstance(error, RateLimited) and intent.state == "sent"):
+        _doubt(work, intent, error)  # who counts the calls may stand behind who carries them out
     elif isinstance(error, Taken) and intent.call in {CREATE, ERASED}:
         intent.state, intent.due, intent.reason = "unknown", work.tx.now, "taken"
         save_intent(work, intent)

@@ -533,6 +533,11 @@ def test_what_an_error_says_about_an_update(moving, error, state, wait_s):
         assert intent.due > moving.clock.now()
 
 
+def test_a_refusal_of_the_look_before_a_write_leaves_it_to_be_written(moving):
+    moving.do(push.failed, moving.intent().id, RateLimited("x", retry_after_s=20.0), 0.5)
+    assert (moving.intent().state, moving.intent().due) == ("open", moving.clock.now() + 20.0)
+
+
 def test_what_surely_did_not_happen_keeps_no_sent_values(moving):
     moving.send(moving.intent(), moved("New"), word="Screen")
     moving.do(push.failed, moving.intent().id, NotSent("x"), 0.5)
@@ -736,12 +741,13 @@ def test_a_likeness_that_is_linked_to_another_is_not_taken_from_it(making):
     assert {(link.left, link.right) for link in making.links()} == {("h1", None), ("h2", "p1")}
 
 
-def test_a_create_whose_parent_went_is_dropped_and_its_source_read(small):
+@pytest.mark.parametrize("parent", [Ref(JOB, "p1"), Ref(CANDIDATE, "q1")], ids=["the job", "the person"])
+def test_a_create_whose_parent_went_is_dropped_and_its_source_read(small, parent):
     world = small("rows", "plain")
     world.known(rows=HUB, plain=(job("p1"), person("q1")))
     intent = world.intent()
     assert intent.kind == "application"
-    world.gone("plain", Ref(JOB, "p1"))
+    world.gone("plain", parent)
     assert world.send(intent) is None
     assert world.links(APPLICATION) == []
     assert ("rows", "1", "dropped") in world.marks()
