@@ -555,9 +555,22 @@ async def ask(
     if response.is_success:
         if response.content.lstrip()[:1] == b"<":
             raise _lost(method, f"{method} answered {response.status_code} with a page for people")
+        if _denies(response):
+            raise _lost(method, f"{method} answered {response.status_code} and says that it did not succeed")
         return response
     judged = judge(response) if judge else None
     raise failure(method, response, explain, {response.status_code: judged} if judged else statuses or {})
+
+
+def _denies(response: httpx.Response) -> bool:
+    """Whether a good status comes with an envelope that says otherwise (``{"success": false}``)."""
+    if not any(word in response.content[:500] for word in (b'"success"', b'"ok"')):
+        return False
+    try:
+        told = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(told, dict) and False in (told.get("success"), told.get("ok"))
 
 
 def failure(

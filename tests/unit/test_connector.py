@@ -172,6 +172,18 @@ def test_a_page_for_people_is_no_answer(method):
         asked(page, method)
 
 
+@pytest.mark.parametrize("body", [{"success": False, "error": "try again"}, {"ok": 0, "data": None}])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_good_status_over_an_answer_that_denies_is_no_answer(method, body):
+    with pytest.raises(Unavailable if method == "GET" else OutcomeUnknown, match="says that it did not succeed"):
+        asked(answers(200, body), method)
+
+
+@pytest.mark.parametrize("body", [{"success": True, "data": {}}, {"ok": 1}, {"data": {"success": False}}, []])
+def test_what_denies_nothing_is_an_answer(body):
+    assert asked(answers(200, body), "POST").json() == body
+
+
 # --- bodies ---------------------------------------------------------------------------------------------------------
 
 
