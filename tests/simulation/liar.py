@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from syncd.sandbox import Fault, Limit
-from tests.integration.judges import Watched
+from tests.integration.judges import LOOKED_UP_BY, Watched
 
 ORDINARY = tuple(Fault)  # an answer lost or a 503, before or after the effect
 BEFORE = ("away", "throttled", "shared", "login_page", "revoked", "redirect", "unsuccessful")  # nothing was done
@@ -25,6 +25,7 @@ TOLD = ("stale", "vanished", "repeated", "short")  # what is read is not so, or 
 HEARD = ("doubled", "forged", "delayed")  # webhooks that come twice or late, and some that nobody signed
 OTHERS = ("skewed", "unpaired", "mass")  # clocks that differ, a pair taken out for a while, many moves at once
 KINDS = (*ORDINARY, *BEFORE, *AFTER, *TOLD, "zombie", "slow", *HEARD, *OTHERS)
+LISTS = ("jobs", "roles", "candidates", "applications")
 FAITHFUL_S = 4.0  # after that long each read tells what is so, and each request was carried out: syncd counts on five
 REFUSALS = ({}, {"Retry-After": "3"}, {"Retry-After": "-1"}, {"Retry-After": "soon"},
             {"Retry-After": "Fri, 15 Jan 2027 08:00:30 GMT"})  # fmt: skip
@@ -89,11 +90,15 @@ class Liar(Watched):
         if now < self._until.get(path, 0.0):
             return "vanished"
         told = self._told.get(path) if reads else None
-        is_row = told is not None and not _rows(_json(told[1]))
         befalls = {
-            "stale": told is not None and now <= told[0] + FAITHFUL_S, "vanished": is_row, "repeated": reads,
-            "short": reads, "unsuccessful": not reads, "throttled_after": not reads, "zombie": not reads,
-        }  # fmt: skip
+            "stale": told is not None and now <= told[0] + FAITHFUL_S,
+            "vanished": told is not None and _is_record(_json(told[1])),
+            "repeated": reads,
+            "short": _is_walk(scope),
+            "unsuccessful": not reads,
+            "throttled_after": not reads,
+            "zombie": not reads,
+        }
         if kind is None or not befalls.get(kind, True):
             return None
         self._faults.note(kind)
@@ -235,6 +240,17 @@ def _json(told: list[Any]) -> Any:
         return orjson.loads(_content(told))
     except orjson.JSONDecodeError:
         return None
+
+
+def _is_walk(scope: Any) -> bool:
+    """Whether a whole list is read, page by page. A look-up, or what lies beside a record, is believed at its word."""
+    filters = any(f"{name}=" in scope["query_string"].decode() for name in LOOKED_UP_BY)
+    return scope["method"] == "GET" and scope["path"].rpartition("/")[2] in LISTS and not filters
+
+
+def _is_record(known: Any) -> bool:
+    told = known.get("data", known) if isinstance(known, dict) else known
+    return isinstance(told, dict) and ("id" in told or not any(isinstance(value, list) for value in told.values()))
 
 
 def _rows(known: Any) -> list[list[Any]]:
