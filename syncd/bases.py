@@ -15,6 +15,13 @@ def sent_values(work: Work, intent: IntentRow) -> dict[str, Any]:
     return dict(work.world.unseal(intent.sent_values, f"{intent.id}/sent")) if intent.sent_values else {}
 
 
+def forget_bases(work: Work, link: LinkRow, name: str) -> None:
+    """Nothing is known any more of what both ends agreed about."""
+    for end in End:
+        getattr(link, f"{end}_base").pop(name, None)
+    work.tx.put_link(link)
+
+
 def took_effect(
     work: Work, link: LinkRow, end: End, row: RecordRow, part: dict[str, list[str]], values: dict[str, Any]
 ) -> None:

@@ -386,7 +386,7 @@ class Engine:
     def _lost_target(self, work: Work, id_: str, ref: Ref) -> None:
         intent = push.load(work, id_)
         if intent is not None:
-            push.reopen(work, intent, "target_gone")
+            push.forget_target(work, intent)
             work.tx.flush()
             connection = work.world.connections[intent.connection]
             pull.absorb_answer(work, connection, ref, (), asked_at=work.tx.now)

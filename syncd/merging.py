@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from syncd import copies, people, pingpong, schema
+from syncd.bases import forget_bases
 from syncd.errands import forget_link, plan_errands
 from syncd.holds import holds_of, sync_holds
 from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write
@@ -167,7 +168,7 @@ def _carry_out(
         elif verdict.do is Do.HOLD:
             holds[name] = (verdict.reason, _said(left, right))
         elif work.learning and _may_be_ours(work, pair, left, right):
-            _forget_bases(work, link, name)
+            forget_bases(work, link, name)
         elif verdict.source is not None:
             wants[verdict.source.other][name] = (left if verdict.source is End.LEFT else right).now or EMPTY
     for end in End:
@@ -278,12 +279,6 @@ def _may_be_ours(work: Work, pair: Pair, left: Side, right: Side) -> bool:
     """Whether an end that changed may have been changed by us: the store is an older copy, and both are written to."""
     two_way = left.writable and right.writable and left.base is not None and right.base is not None
     return two_way and copies.in_doubt(work.sql, pair.name)
-
-
-def _forget_bases(work: Work, link: LinkRow, name: str) -> None:
-    for end in End:
-        getattr(link, f"{end}_base").pop(name, None)
-    work.tx.put_link(link)
 
 
 def _note_drift(work: Work, pair: Pair, link: LinkRow, name: str, verdict: Verdict) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import tenacity
 
 from syncd import people, pull, schema, tombstones
-from syncd.bases import sent_digest, sent_values, took_effect
+from syncd.bases import forget_bases, sent_digest, sent_values, took_effect
 from syncd.connector import Connector, Finds, Pipelines
 from syncd.drafts import create_link, draft_of, in_their_words, parents_of
 from syncd.erasing import draft_in
@@ -451,6 +451,20 @@ def reopen(work: Work, intent: IntentRow, why: str, wait_s: float = 0.0) -> None
     intent.state, intent.due, intent.sent_values = "open", work.tx.now + wait_s, None
     save_intent(work, intent)
     note(work, intent.connection, intent.kind, intent.ref or "", why, link=intent.link)
+
+
+def forget_target(work: Work, intent: IntentRow) -> None:
+    """What we wrote to is gone before we knew whether it took the write.
+
+    It may be back one day. What it tells then may be our own word or somebody's, so it is no change from a base: where
+    the ends are unlike, a person is asked.
+    """
+    for key, part in intent.wants.items():
+        link = work.tx.link(int(key)) if key != ROWS else None
+        if link is not None:
+            for name in part:
+                forget_bases(work, link, name)
+    reopen(work, intent, "target_gone")
 
 
 def _confirm_part(
