@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from syncd import batches, errands, push, results
+from syncd import batches, errands, pull, push, results
 from syncd.batches import Sending, Turn
 from syncd.clock import Clock
 from syncd.connector import (
@@ -378,10 +378,16 @@ def _no_trace(work: Work, id_: str) -> None:
 
 
 def _target_gone(work: Work, id_: str, *, only: bool = True) -> None:
-    """The target is not there any more; ``only``: if it is so."""
+    """The target is not there any more; ``only``: if it is so. Once it is back, the errand is wanted again."""
     intent = push.load(work, id_)
-    if intent is not None and only:
-        errands.drop(work, intent, "target_gone")
+    if intent is None or not only:
+        return
+    if intent.state in IN_FLIGHT and intent.call in (SCREEN, OUTCOME):
+        hold_intent(work, intent, "unknown_outcome")  # who may have been phoned is not phoned again
+    else:
+        errands.lose(work, intent)
+    ref = Ref(Kind(intent.kind), str(intent.ref))
+    pull.absorb_answer(work, work.world.connections[intent.connection], ref, ())
 
 
 def _refused(work: Work, id_: str, reason: str, detail: str) -> None:

@@ -393,6 +393,16 @@ def drop(work: Work, intent: IntentRow, why: str) -> None:
     note(work, intent.connection, intent.kind, intent.ref or "", "errand_dropped", link=intent.link, detail=why)
 
 
+def lose(work: Work, intent: IntentRow) -> None:
+    """An errand's target vanished; of one that was out, nobody knows any more what was done last."""
+    known = source_of(work, intent)
+    if intent.state in IN_FLIGHT and known is not None:
+        link, source, _ = known
+        pair = work.world.pair(link.pair)
+        _forget(work, pair, pair.end_of(intent.connection), intent.call, source)
+    drop(work, intent, "target_gone")
+
+
 def forget_link(work: Work, links: Iterable[LinkRow]) -> None:
     """A link whose ends are not the same any more (or one of which is gone) asks for nothing."""
     for link in links:
