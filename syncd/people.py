@@ -37,13 +37,16 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     moved = {name for name, digest in told.items() if member.seen.get(name) != digest}
     if not moved and not member.gone and frozen == member.frozen:
         return person, False
-    member.gone, member.frozen = False, frozen
+    was_gone, member.gone, member.frozen = member.gone, False, frozen
     first_told = {name: told[name] for name in moved if name not in member.base}
     member.seen.update({name: told[name] for name in moved})
     member.base.update(first_told)
     work.tx.put_member(member)
     for name in sorted(moved) if not frozen else ():
         _speak(work, connection, person, member, name, first=name in first_told)
+    for name in sorted(told.keys() - moved) if was_gone and not frozen else ():
+        if member.seen[name] != person.seen.get(name):
+            _differ(work, person, member, name)  # what was written while the row was gone went past it
     return person, True
 
 
