@@ -404,7 +404,10 @@ def lose(work: Work, intent: IntentRow) -> None:
 
 
 def forget_link(work: Work, links: Iterable[LinkRow]) -> None:
-    """A link whose ends are not the same any more (or one of which is gone) asks for nothing."""
+    """A link whose ends are not the same any more (or one of which is gone) asks for nothing.
+
+    What may have been done already stays a question: it is not done again when the record is back.
+    """
     for link in links:
         pair = work.world.pair(link.pair)
         for end in End:
@@ -412,5 +415,6 @@ def forget_link(work: Work, links: Iterable[LinkRow]) -> None:
             if ref is None:
                 continue
             for intent in intents_on(work, pair.at(end).name, Kind(link.kind), [ref], UNSENT):
-                if intent.call in ERRANDS and str(link.id) in intent.wants:
+                is_wanted = intent.call in ERRANDS and str(link.id) in intent.wants
+                if is_wanted and intent.reason != "unknown_outcome":
                     drop(work, intent, "vanished")

@@ -59,6 +59,26 @@ class Town:
         return self.spoke.add(Kind.SCREENING, {**FOUND, **changed}, "system", parents={APPLICATION: self.across.ref.id})
 
 
+class Hidden:
+    """Loses one errand's answer, and hides the spoke's applications from the next call on."""
+
+    def __init__(self, system, what):
+        self.system, self.what, self.is_lost, self.things = system, what, False, {}
+
+    def __call__(self, method, what):
+        if self.is_lost and not self.things:
+            self.things = {ref: one for ref, one in self.system.things.items() if ref.kind is APPLICATION}
+            for ref in self.things:
+                del self.system.things[ref]
+        if what == self.what and not self.is_lost:
+            self.is_lost = True
+            return "lost_after"
+        return None
+
+    def show(self):
+        self.system.things |= self.things
+
+
 @pytest.fixture
 def town(quick):
     return lambda **settings: Town(quick, **settings)
@@ -109,6 +129,25 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(town):
     town.begin()
     assert len(town.desk.attached) == 1
     assert town.world.intents() == []
+
+
+@pytest.mark.parametrize("what", ["attach", "screen"])
+def test_what_was_out_when_its_target_vanished_is_done_once_though_it_comes_back(town, what):
+    town = town(resumes=TO_RIGHT, screen_at="screening")
+    id_ = town.apply(resume=PDF if what == "attach" else None)
+    hidden = Hidden(town.spoke, what)
+    if what == "attach":
+        town.spoke.fault = hidden
+    town.begin()
+    if what == "screen":
+        town.spoke.fault = hidden
+        town.hub.edit(Ref(APPLICATION, id_), {"stage": "Screen"})
+        town.run(900.0)
+    assert "vanished" in town.world.reasons()
+    hidden.show()
+    town.run(900.0)
+    assert len(town.desk.attached if what == "attach" else town.desk.leaves) == 1
+    assert town.world.reasons() == ([] if what == "attach" else ["unknown_outcome"])
 
 
 def test_an_answer_lost_before_the_effect_is_sent_again(town):

@@ -304,6 +304,14 @@ def test_a_row_that_comes_back_is_hers_again(world):
     assert Held("rows", "candidate", "1", "", "vanished") not in world.holds()
 
 
+def test_a_row_that_missed_a_write_while_it_was_gone_asks_when_it_is_back(world):
+    world.gone("rows", Ref(APPLICATION, "2"))
+    world.told("plain", person("q1", phone=NEW))
+    world.told("rows", *row("1", "h1", phone=NEW))
+    world.told("rows", *row("2", "h2", created_at=START + 1))
+    assert Held("rows", "candidate", "1", "phone", "rows_differ") in world.holds()
+
+
 def test_a_moved_row_seen_before_the_old_one_went_keeps_the_person(world):
     """Workable's relocate gives a new id: the poll tells the new row before the old one's absence is proven."""
     world.told("rows", job("h3", "Porter"), *row("3", "h3", created_at=START))

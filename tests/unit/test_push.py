@@ -538,6 +538,17 @@ def test_a_refusal_of_the_look_before_a_write_leaves_it_to_be_written(moving):
     assert (moving.intent().state, moving.intent().due) == ("open", moving.clock.now() + 20.0)
 
 
+def test_what_was_being_written_when_its_target_vanished_is_nobodys_change_when_it_is_back(moving):
+    """It took effect, and the source went back: neither end's word is a change from what both had agreed about."""
+    moving.send(moving.intent(), moved("New"), word="Screen")
+    moving.do(push.forget_target, moving.intent())
+    moving.gone("plain", Ref(APPLICATION, "a1"))
+    at_hub(moving, "New")
+    moving.told("plain", moved("Screen"))
+    assert moving.intents() == []
+    assert moving.reasons() == ["conflict"]
+
+
 def test_what_surely_did_not_happen_keeps_no_sent_values(moving):
     moving.send(moving.intent(), moved("New"), word="Screen")
     moving.do(push.failed, moving.intent().id, NotSent("x"), 0.5)
