@@ -146,8 +146,8 @@ class Liar(Watched):
             ),
         }
         if kind == "away":
-            self._until.setdefault("away", 0.0)
-            self._until["away"] = max(self._until["away"], self._now() + rng.choice((0.0, 5.0, 60.0)))
+            if self._now() >= self._until.get("away", 0.0):
+                self._until["away"] = self._now() + rng.choice((0.0, 5.0, 60.0))
             raise httpx.ConnectError("no connection (simulated)")
         await answers[kind]()(scope, receive, send)
 
