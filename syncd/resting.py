@@ -4,14 +4,14 @@ What has not gone out is forgotten: it is wanted anew as soon as its records are
 has the pair. What is out, and the batches whose résumés wait, rest until then; nothing of them may be repeated.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
 from syncd import schema
 from syncd.intents import delete_intent, drop_creation, save_intent, unsealed
 from syncd.rows import IntentRow
-from syncd.work import CREATE, ROWS, SUBMIT, Work
+from syncd.work import CREATE, ERRANDS, ROWS, SUBMIT, Work
 
 RESTING = "resting"
 
@@ -85,9 +85,22 @@ def _forget(work: Work, intent: IntentRow, others: set[str]) -> None:
     if intent.call == CREATE:
         drop_creation(work, intent)
         return
+    for key in others if intent.call in ERRANDS else ():
+        _unsettle(work, {intent.connection: intent.ref, intent.source: next(iter(intent.wants[key].values()))[0]})
     intent.wants = {key: part for key, part in intent.wants.items() if key not in others}
     if not intent.wants:
         delete_intent(work, intent)
         return
     names = {name for part in intent.wants.values() for name in part}
     save_intent(work, intent, {name: value for name, value in unsealed(work, intent).items() if name in names})
+
+
+def _unsettle(work: Work, ends: Mapping[str | None, str | None]) -> None:
+    """Let records be looked at anew though nothing of them changes; what is wanted beside fields unsettles none."""
+    records, pages = schema.records, schema.pages
+    for connection, id_ in ends.items():
+        these = (records.c.connection == connection, records.c.id == id_)
+        told_on = sa.select(records.c.page).where(*these)
+        work.sql.execute(sa.update(records).where(*these).values(settled=None))
+        same = (pages.c.connection == connection, pages.c.position.in_(told_on))
+        work.sql.execute(sa.update(pages).where(*same).values(settled=None))

@@ -7,7 +7,9 @@ import pytest
 from syncd import schema
 from syncd.agenda import left_to_do
 from syncd.model import Ref
-from tests.unit.small_world import APPLICATION, JOB
+from tests.unit.papers_world import PDF
+from tests.unit.small_world import APPLICATION, JOB, TO_RIGHT
+from tests.unit.test_errands import Town
 
 
 class Trio:
@@ -34,11 +36,11 @@ class Trio:
 
     def without(self):
         """Go on without the second pair."""
-        self.world.world = replace(self.whole, pairs=self.whole.pairs[:1])
+        self.world.world = replace(self.whole, pairs=self.whole.pairs[:1], stamp="without")
         self.world.live(400.0)
 
     def with_all(self):
-        self.world.world = replace(self.whole, stamp="another")
+        self.world.world = self.whole
         self.world.live(900.0)
 
     def left(self):
@@ -77,3 +79,17 @@ def test_what_waits_for_a_connection_that_is_gone_keeps_no_run_waiting(trio):
         connection.execute(schema.marks.insert().values(mark))
     trio.without()
     assert trio.left() == 0
+
+
+def test_a_resume_that_waited_is_sent_when_its_pair_is_back(quick):
+    town = Town(quick, resumes=TO_RIGHT)
+    town.spoke.fault = lambda method, what: "refused" if what == "attach" else None
+    town.apply(resume=PDF)
+    town.begin()
+    whole, town.spoke.fault = town.world.world, lambda method, what: None
+    town.world.world, town.engine = replace(whole, pairs=(), stamp="without"), None
+    town.run(10.0)
+    assert (town.world.intents(), town.desk.attached) == ([], [])
+    town.world.world, town.engine = whole, None
+    town.run(900.0)
+    assert len(town.desk.attached) == 1
