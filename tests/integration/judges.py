@@ -435,14 +435,20 @@ def _was_told(run: Run, kept: Kept, name: str, who: Who, said: Sequence[Any], si
 
 
 def _was_a_step(run: Run, kept: Kept, name: str, who: Who, last: Entry) -> bool:
-    """Whether the edit said what another record of the same told already: a step into agreement, not a change."""
+    """Whether the edit said what another record of the same told already: a step into agreement, not a change.
+
+    What another told counts as it was when that was last looked at, too: a coarser word there may bear both of ours, so
+    nothing had to be written, and nothing was read before.
+    """
     for other in run.kept.values():
-        told = {entry.id: entry.after for entry in other.entries(name) if entry.at <= last.at}
-        if other is kept:
-            told.pop(last.id, None)
-        if any(_is_about(run, other, name, id_, who) and run.same(name, other, value, kept, last.after)
-               for id_, value in told.items()):  # fmt: skip
-            return True
+        about = [
+            entry for entry in other.entries(name) if entry.at <= last.at and _is_about(run, other, name, entry.id, who)
+        ]
+        told = {entry.id: entry.after for entry in about}
+        seen = {entry.id: entry.after for entry in about if entry.at <= other.last_look(entry.id, last.at, run.deaths)}
+        for id_, value in (*told.items(), *seen.items()):
+            if (other is not kept or id_ != last.id) and run.same(name, other, value, kept, last.after):
+                return True
     return False
 
 
