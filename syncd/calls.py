@@ -204,7 +204,7 @@ async def _attach(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
     known = await engine.do(_source_of, claimed.id)
     if known is None:
         return
-    source, id_, content, is_remembered = known
+    source, id_, content = known
     try:
         file, proof = await _file(engine, source, id_, limits)
     except (Rejected, Gone) as error:
@@ -219,8 +219,12 @@ async def _attach(engine: Engine, lane: Lane, claimed: push.Claim) -> None:
     )
     async with lane.road.reserved(3, Priority.WRITE):
         record = await _target(lane, ref.id, claimed.kind.value)
-        if record is not None and not is_remembered and await connector.has_attached(record, sent.name):
-            await engine.do(_known, claimed.id, content=digest)  # sent before the store was lost
+        if (
+            record is not None
+            and await engine.do(_may_be_there, claimed.id, digest)
+            and await connector.has_attached(record, sent.name)
+        ):
+            await engine.do(_known, claimed.id, content=digest)
             return
         trace = {"content": digest, "name": sent.name}
         begun = record is not None and await engine.do(_begin, claimed.id, record, trace) is not None
@@ -279,8 +283,8 @@ def _values(work: Work, id_: str) -> dict[str, Any] | None:
     return {**unsealed(work, intent), **sent}
 
 
-def _source_of(work: Work, id_: str) -> tuple[str, str, str | None, bool] | None:
-    """(connection, application, digest of what was sent last, whether that is surely the last) of a file's errand."""
+def _source_of(work: Work, id_: str) -> tuple[str, str, str | None] | None:
+    """(connection, application, digest of what was sent last) of a file's errand."""
     intent = push.load(work, id_)
     known = errands.source_of(work, intent) if intent is not None else None
     if intent is None or known is None:
@@ -288,8 +292,16 @@ def _source_of(work: Work, id_: str) -> tuple[str, str, str | None, bool] | None
     link, source, _ = known
     pair = work.world.pair(link.pair)
     end = pair.end_of(intent.connection)
-    about = (pair.name, end, ATTACH, source)
-    return pair.at(end.other).name, source, errands.content_of(work, *about), errands.is_remembered(work, *about)
+    return pair.at(end.other).name, source, errands.content_of(work, pair.name, end, ATTACH, source)
+
+
+def _may_be_there(work: Work, id_: str, digest: str) -> bool:
+    intent = push.load(work, id_)
+    known = errands.source_of(work, intent) if intent is not None else None
+    if intent is None or known is None:
+        return False
+    link, source, _ = known
+    return errands.may_be_there(work, link.pair, work.world.pair(link.pair).end_of(intent.connection), source, digest)
 
 
 def _came_back(work: Work, id_: str, digest: str) -> bool:

@@ -328,10 +328,18 @@ def content_of(work: Work, pair: str, end: End, what: str, source: str) -> str |
     return found.content if found else None
 
 
-def is_remembered(work: Work, pair: str, end: End, what: str, source: str) -> bool:
-    """Whether it is known what was done last: not before the first time, nor in what an older copy tells."""
-    found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": what, "for_": source}).first()
-    return found is not None and found.at >= copies.doubted_at(work.sql)
+def may_be_there(work: Work, pair: str, end: End, source: str, content: str) -> bool:
+    """Whether a file may lie at the target though this errand has not sent it last.
+
+    So before the first time, after an older copy of the store, and where it was sent since for another application: a
+    person's files may be shared by all of hers.
+    """
+    found = work.sql.execute(_DONE, {"of": pair, "at_end": end.value, "deed": ATTACH, "for_": source}).first()
+    if found is None or found.at < copies.doubted_at(work.sql):
+        return True
+    table = schema.deeds.c
+    same = (table.pair == pair, table.end == end.value, table.what == ATTACH, table.content == content)
+    return work.sql.execute(sa.select(table.at).where(*same, table.at >= found.at).limit(1)).first() is not None
 
 
 def remarked(work: Work, intent: IntentRow) -> str | None:
