@@ -59,6 +59,13 @@ class Town:
         return self.spoke.add(Kind.SCREENING, {**FOUND, **changed}, "system", parents={APPLICATION: self.across.ref.id})
 
 
+class ByPerson(PaperConnector):
+    """Keeps files with the person, whichever application they came for."""
+
+    async def has_attached(self, record, name):
+        return any(known == name for _, known, _ in self.desk.attached)
+
+
 class Hidden:
     """Loses one errand's answer, and hides the spoke's applications from the next call on."""
 
@@ -108,6 +115,20 @@ def test_a_new_version_with_the_same_bytes_is_not_sent_again(town):
     assert len(town.desk.attached) == 1
     (deed,) = town.world.select(schema.deeds, schema.deeds.c.what == "attach")
     assert deed.version == town.world.row("rows", APPLICATION, id_).seen["resume"]
+
+
+def test_one_file_for_two_applications_is_sent_once_to_who_keeps_it_with_the_person(town):
+    town = town(resumes=TO_RIGHT)
+    town.world.connectors["plain"] = shelf = ByPerson(town.spoke)
+    ids = [town.apply(resume=PDF)]
+    town.job = town.hub.add(JOB, {"title": "Cook", "code": "C1", "status": "open"})
+    ids.append(town.apply(resume=PDF))
+    town.begin()
+    for id_ in ids:
+        town.hub_desk.files[id_] = PDF + b" and more"
+        town.hub.edit(Ref(APPLICATION, id_), {"resume": "2"})
+    town.run(900.0)
+    assert [content for *_, content in shelf.desk.attached] == [PDF, PDF + b" and more"]
 
 
 @pytest.mark.parametrize("content", [b"MZ a program", b"<html>no resume</html>", b"x" * 1_000_001, b""])
