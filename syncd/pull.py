@@ -144,6 +144,7 @@ def _absorb_one(
     stirred = _is_stirred(work, connection, record)
     if _is_doubtful(work, connection, record, told, view):
         stirred = False
+        work.doubted.add((connection.name, record.ref))
         mark(work, connection.name, kind, record.ref.id, "doubtful", Priority.READ, _believed_at(work, connection))
         told, values = _sure(told), _sure(values)
     work.values[connection.name, kind.value, record.ref.id] = values

@@ -324,7 +324,10 @@ def send_update(
     asked_at: float,
     stage: str | None = UNASKED,
 ) -> Order | None:
-    """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``."""
+    """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``.
+
+    Where the target tells otherwise than we wrote seconds ago, it is behind, or somebody was quick: the write waits.
+    """
     intent = load(work, id_)
     if intent is None or intent.ref is None:
         return None
@@ -334,6 +337,9 @@ def send_update(
     intent = load(work, id_)
     record = next((record for record in records if record.ref == ref), None)
     if intent is None or intent.state != "open" or record is None:
+        return None
+    if any((connection.name, each.ref) in work.doubted for each in records):
+        put_off(work, intent, max(1.0, connection.facts.visible_s))
         return None
     told = _told(work, connection, ref)
     wanted = {name for part in intent.wants.values() for name in part}

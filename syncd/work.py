@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from syncd import schema
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, word_of
-from syncd.model import Fields, Kind, Value
+from syncd.model import Fields, Kind, Ref, Value
 from syncd.rows import IntentRow, RecordRow
 from syncd.setup import Connection, World
 from syncd.store import Tx, upsert
@@ -48,7 +48,7 @@ class Work:
     ``learning``: a first look, which links and compares but makes no intents. ``swept``: whether a walk of a
     connection was proven whole recently enough for something to be created there. ``origin``: the webhook (``w`` and
     its number in the inbox) that all of this goes back to, if one does. ``dropped``: sightings of erased people, by
-    connection and kind.
+    connection and kind. ``doubted``: records of which something was told that is not believed yet.
     """
 
     tx: Tx
@@ -62,6 +62,7 @@ class Work:
     holds: dict[int, list[Any]] = field(default_factory=dict)
     origin: str | None = None
     dropped: dict[tuple[str, str], int] = field(default_factory=dict)
+    doubted: set[tuple[str, Ref]] = field(default_factory=set)
 
     @property
     def sql(self) -> sa.Connection:

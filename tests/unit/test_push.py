@@ -505,6 +505,18 @@ def test_what_was_under_way_long_ago_is_looked_up_at_once(moving):
     assert moving.intent().due == moving.clock.now()
 
 
+def test_a_write_waits_where_the_target_tells_otherwise_than_we_wrote_seconds_ago(phoning):
+    """It may be a copy that is behind, or somebody's edit, over which nothing is written."""
+    phoning.send(phoning.intent(), person("q1"))
+    phoning.confirm(phoning.intent(), person("q1", phone=NEW))
+    at_hub(phoning, phone=NEW, name="Ann Marie Lee")
+    assert phoning.send(phoning.intent(), person("q1", phone="+12025550177")) is None
+    assert phoning.intent().due > phoning.clock.now()
+    phoning.later(10.0)
+    phoning.told("plain", person("q1", phone="+12025550177"))
+    assert ("rows", "1", (("phone", "+12025550177"),)) in phoning.updates()
+
+
 # --- what an error says ---------------------------------------------------------------------------------------------
 
 ERRORS = {
