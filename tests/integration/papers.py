@@ -145,7 +145,7 @@ def _credits(run: Run, cv: Kept, screen_at: str) -> Iterator[str]:
         job = run.hub.vocabulary.words["status"].ours(str(run.hub.value("job", str(about["job"]), "status")))
         has_file = run.hub.box.resume_of(id_) is not None  # type: ignore[attr-defined]
         is_due = our_stage(run.hub, id_) == screen_at and job == "open" and has_file and id_ not in paid
-        if is_due and not _is_held(run, (run.hub, [id_])):
+        if is_due and not run.hub.is_nobodys(id_) and not _is_held(run, (run.hub, [id_])):
             yield f"credits: {run.hub.who('application', id_)} is at {screen_at} and was not screened"
 
 
