@@ -63,7 +63,7 @@ def _settle_item(work: Work, pair: Pair, item: Any, row: RecordRow, stage: str |
         _leave(work, pair, item, row)
         return True
     if item.state in ("held", "waiting") and (known := _screened_before(work, pair, row)) is not None:
-        join(work, pair, row, known, "source_id")  # it was screened after all
+        join(work, pair, row, known, "source_id" if item.sent_at is None else "screened")  # it was, after all
         return False
     hold_record(work, pair, row, {"": (item.reason, item.detail)} if item.reason else {})
     return bool(item.state == "done")
