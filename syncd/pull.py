@@ -157,8 +157,8 @@ def _absorb_one(
         row.read_at = now
     elif stirred and _leaves_out(work, connection, kind, told):
         mark(work, connection.name, kind, record.ref.id, "untold", Priority.READ)
-    elif (stirred or changed) and row.read_at is not None and _has_details(work, connection, kind):
-        mark(work, connection.name, kind, record.ref.id, "details", Priority.BULK)
+    elif (stirred or changed) and row.read_at is not None:
+        _details_are_old(work, connection, record, row)
     row.told_at = now
     if walk is not None and not connection.is_rows(kind):
         row.walk, row.walk_no, row.page = walk
@@ -182,6 +182,16 @@ def _leaves_out(work: Work, connection: Connection, kind: Kind, told: dict[str, 
     """Whether a list's row leaves out what lists usually tell: Workable's do not say which flag lies over a stage."""
     usual = connection.terms[kind].lists - told.keys()
     return any(usual & pair.fields[kind] for pair in work.world.pairs_of(connection.name, kind))
+
+
+def _details_are_old(work: Work, connection: Connection, record: Record, row: RecordRow) -> None:
+    """What only a get tells may have changed: it is read, or forgotten until there is a pair again that compares it."""
+    kind = record.ref.kind
+    if _has_details(work, connection, kind):
+        mark(work, connection.name, kind, record.ref.id, "details", Priority.BULK)
+    elif not connection.is_rows(kind):
+        row.read_at = None
+        row.seen = {name: told for name, told in row.seen.items() if name not in connection.terms[kind].details}
 
 
 def _has_details(work: Work, connection: Connection, kind: Kind) -> bool:
