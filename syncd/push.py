@@ -502,7 +502,7 @@ def _confirm_part(
         now, digest = told.get(name), _digest_sent(intent, name, sent, connection)
         before = (intent.expected or {}).get(name)
         if before in flags and digest not in flags and now != digest and isinstance(now, str):
-            _show_beneath(work, here, name, sent)
+            _show_beneath(work, link, end, name, sent)
             continue
         is_text = name not in WORDED and known and isinstance(now, str)
         here[name] = str(now) if is_text else digest
@@ -510,15 +510,20 @@ def _confirm_part(
     work.tx.put_link(link)
 
 
-def _show_beneath(work: Work, base: dict[str, str], name: str, sent: dict[str, Any]) -> None:
+def _show_beneath(work: Work, link: LinkRow, end: End, name: str, sent: dict[str, Any]) -> None:
     """A flag is off: what lay beneath it is the base, and the move itself is the next intent.
 
     If another stage shows, somebody has moved the record since, and the merge sees two changes; so it does where
-    nobody told what lay beneath, for then the base stays the flag.
+    nobody told what lay beneath, for then the base stays the flag. What a person decided over the flag holds on.
     """
     beneath = digest_value(name, clean(name, sent.get("beneath")), work.world.digest)
-    if beneath != EMPTY:
-        base[name] = beneath
+    if beneath == EMPTY:
+        return
+    getattr(link, f"{end}_base")[name] = beneath
+    if link.decided and name in link.decided:
+        took, left, right = link.decided[name]
+        now = [took, beneath, right] if end is End.LEFT else [took, left, beneath]
+        link.decided = {**link.decided, name: now}
 
 
 def _note_written(work: Work, connection: Connection, ref: Ref) -> None:

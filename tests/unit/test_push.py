@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.memory import FACTS
-from syncd import push, schema, switches
+from syncd import decide, push, schema, switches
 from syncd.errors import (
     AuthFailed,
     Gone,
@@ -420,6 +420,26 @@ def test_where_nobody_told_the_stage_beneath_a_flag_a_person_is_asked(flagged):
     flagged.confirm(revert, at("Screen"))
     flagged.told("plain", moved("Talk"))
     assert (flagged.intents(), flagged.reasons()) == ([], ["conflict"])
+
+
+@pytest.mark.parametrize("beneath", ["Screen", "New"])
+def test_what_a_person_decided_over_a_flag_is_carried_out_to_its_end(small, beneath):
+    """The side that was taken goes to where the flag was, though lifting it changes what is told there."""
+    kinds = FACTS["rows"].kinds
+    rejected = replace(kinds[APPLICATION], flags=frozenset({"Out"}))
+    world = small("rows", "plain", facts={"rows": replace(FACTS["rows"], kinds={**kinds, APPLICATION: rejected})})
+    in_step(world)
+    world.told("plain", moved("Talk"))
+    world.told("rows", *out(beneath))
+    world.told("plain", moved("New"))
+    (hold,) = world.select(schema.holds)
+    world.do(decide.resolve, hold.id, "take right")
+    revert = world.intent("rows")
+    world.send(revert, *out(beneath), word="New")
+    world.confirm(revert, at(beneath))
+    world.told("plain", moved("New"))
+    assert world.reasons() == []
+    assert world.updates() == (set() if beneath == "New" else {("rows", "1", (("stage", "applied"),))})
 
 
 # --- lost answers ---------------------------------------------------------------------------------------------------
