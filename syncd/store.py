@@ -7,10 +7,12 @@ SQLite needs ``BEGIN IMMEDIATE`` and no driver-made transactions: with the drive
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
@@ -52,7 +54,20 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
         **options,
     )
     _make_strict(engine, read_only=read_only)
+    if not read_only:
+        _make_private(engine)
     return engine
+
+
+def _make_private(engine: sa.Engine) -> None:
+    """A database that is made is its user's alone; SQLite makes the files beside it as it finds this one."""
+    path = Path(engine.url.database or ":memory:")
+
+    @sa.event.listens_for(engine, "do_connect")
+    def before_it_is_made(*_about: Any) -> None:
+        if path.parent.is_dir() and str(path) != ":memory:":
+            with contextlib.suppress(FileExistsError, PermissionError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _let_nobody_wait(connection: Any, _record: Any) -> None:

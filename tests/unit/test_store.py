@@ -1,6 +1,7 @@
 """The store over both databases: nothing is lost, nothing half done, and one process owns it."""
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -198,6 +199,16 @@ def test_sqlite_syncs_each_commit_and_keeps_foreign_keys(sqlite_url, clock):
 
 def switches(kept):
     return {row["scope"]: row["reason"] for row in kept.run_now(rows_of, sa.select(schema.switches))}
+
+
+def test_a_new_database_is_its_users_alone(sqlite_url, clock):
+    before = os.umask(0o022)
+    try:
+        Store(open_engine(sqlite_url), clock, threaded=False).run_now(migrate)
+    finally:
+        os.umask(before)
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    assert {file.stat().st_mode & 0o777 for file in path.parent.glob(f"{path.name}*")} == {0o600}
 
 
 def test_upsert_inserts_and_overwrites(kept):
