@@ -211,10 +211,10 @@ def _sent_on(pair: Pair, connection: Connection, kind: Kind) -> frozenset[str]:
 
 
 def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[str, str], view: str) -> bool:
-    """What tells an older state than we know, or of a record that we have just written, is not believed yet.
+    """What tells an older state than we know, or what a write of ours has just replaced, is not believed yet.
 
     A get may come from a copy that is behind just as a list may; only its time of change is not held against it, as it
-    is what doubtful rows are judged by.
+    is what doubtful rows are judged by. What never stood there before our write is somebody's edit after it.
     """
     kind = Kind.APPLICATION if connection.is_rows(record.ref.kind) else record.ref.kind
     row = work.tx.record(connection.name, kind, record.ref.id)
@@ -223,8 +223,15 @@ def _is_doubtful(work: Work, connection: Connection, record: Record, told: dict[
     is_older = record.updated_at is not None and row.updated_at is not None and record.updated_at < row.updated_at
     if is_older and view == LIST:
         return True
-    just_written = row.written_at is not None and work.tx.now < row.written_at + connection.facts.visible_s
-    return just_written and record.ref.kind is kind and any(row.seen.get(n) != d for n, d in told.items())
+    if record.ref.kind is not kind or not is_just_written(work, connection, row):
+        return False
+    replaced = row.replaced or {}
+    return any(row.seen.get(name) != digest and digest in replaced.get(name, ()) for name, digest in told.items())
+
+
+def is_just_written(work: Work, connection: Connection, row: RecordRow) -> bool:
+    """Whether a copy of the record that is behind our last write may still be told."""
+    return row.written_at is not None and work.tx.now < row.written_at + connection.facts.visible_s
 
 
 def _believed_at(work: Work, connection: Connection) -> float:

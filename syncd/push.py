@@ -386,7 +386,7 @@ def confirm(work: Work, id_: str, record: Record | None, *, known: bool) -> None
         _confirm_part(work, connection, intent, key, part, told, sent, known=answered)
     names = sorted({name for part in shown.values() for name in part})
     if names:
-        _note_written(work, connection, ref)
+        _note_written(work, connection, intent, names)
     if pending:
         _keep_pending(intent, pending)
         _wait_on(work, connection, intent, record, known=known)
@@ -526,11 +526,15 @@ def _show_beneath(work: Work, link: LinkRow, end: End, name: str, sent: dict[str
         link.decided = {**link.decided, name: now}
 
 
-def _note_written(work: Work, connection: Connection, ref: Ref) -> None:
-    kind = Kind.APPLICATION if connection.is_rows(ref.kind) else ref.kind
-    row = work.tx.record(connection.name, kind, ref.id)
+def _note_written(work: Work, connection: Connection, intent: IntentRow, names: list[str]) -> None:
+    """A copy that is behind may tell for a while what stood there before this write, or before those just before it."""
+    kind = Kind.APPLICATION if connection.is_rows(Kind(intent.kind)) else Kind(intent.kind)
+    row = work.tx.record(connection.name, kind, intent.ref or "")
     if row is not None:
-        row.written_at = work.tx.now
+        replaced = dict(row.replaced or {}) if pull.is_just_written(work, connection, row) else {}
+        for name in names if kind == intent.kind else ():
+            replaced[name] = sorted({*replaced.get(name, ()), (intent.expected or {}).get(name, EMPTY)})
+        row.written_at, row.replaced = work.tx.now, replaced or None
         work.tx.put_record(row)
 
 

@@ -31,6 +31,7 @@ class RecordRow:
     created_at: float | None = None
     updated_at: float | None = None
     written_at: float | None = None
+    replaced: dict[str, list[str]] | None = None
     read_at: float | None = None
     walk: str | None = None
     walk_no: int = 0

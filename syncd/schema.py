@@ -104,6 +104,7 @@ records = Table(
     Column("updated_at", Float),
     Column("told_at", Float, nullable=False),
     Column("written_at", Float),
+    Column("replaced", JSON),  # by what was written within seconds of that: field -> digests of what stood there before
     Column("walk", String),
     Column("walk_no", Integer, nullable=False, default=0),
     Column("page", String),
