@@ -62,7 +62,11 @@ def _want(
 ) -> None:
     """Let one link want fields of one call on one record."""
     kind, connection, origin = Kind(link.kind), pair.at(end), pair.at(end.other)
-    intent = next(iter(intents_on(work, connection.name, kind, [ref], UNSENT, call)), None)
+    unsent = intents_on(work, connection.name, kind, [ref], UNSENT, call)
+    for later in unsent[1:]:  # made while the first was out, which is open or held again by now
+        if str(link.id) in later.wants:
+            _drop_part(work, later, str(link.id))
+    intent = unsent[0] if unsent else None
     values = unsealed(work, intent) if intent else {}
     part: dict[str, list[str]] = {}
     for name, source_digest in told.items():

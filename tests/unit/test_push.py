@@ -525,15 +525,25 @@ def test_what_was_under_way_long_ago_is_looked_up_at_once(moving):
     assert moving.intent().due == moving.clock.now()
 
 
-def test_a_write_waits_where_the_target_tells_otherwise_than_we_wrote_seconds_ago(phoning):
-    """It may be a copy that is behind, or somebody's edit, over which nothing is written."""
+def test_a_write_waits_where_the_target_tells_what_we_replaced_seconds_ago(phoning):
+    """It may be a copy that is behind, or somebody who took it back, over whom nothing is written."""
     phoning.send(phoning.intent(), person("q1"))
     phoning.confirm(phoning.intent(), person("q1", phone=NEW))
     at_hub(phoning, phone=NEW, name="Ann Marie Lee")
-    assert phoning.send(phoning.intent(), person("q1", phone="+12025550177")) is None
+    assert phoning.send(phoning.intent(), person("q1")) is None
     assert phoning.intent().due > phoning.clock.now()
     phoning.later(10.0)
-    phoning.told("plain", person("q1", phone="+12025550177"))
+    phoning.told("plain", person("q1"))
+    assert ("rows", "1", (("phone", OLD),)) in phoning.updates()
+
+
+def test_what_never_stood_there_before_our_write_is_an_edit_after_it_however_soon(phoning):
+    phoning.send(phoning.intent(), person("q1"))
+    phoning.confirm(phoning.intent(), person("q1", phone=NEW))
+    at_hub(phoning, phone=NEW, name="Ann Marie Lee")
+    order = phoning.send(phoning.intent(), person("q1", phone="+12025550177"))
+    assert order is not None
+    assert set(order.fields) == {"name"}
     assert ("rows", "1", (("phone", "+12025550177"),)) in phoning.updates()
 
 
@@ -592,6 +602,19 @@ def test_a_refusal_is_held_with_the_systems_own_words(moving):
     moving.do(push.failed, moving.intent().id, Rejected("PATCH answered 422: no such stage"), 0.5)
     (hold,) = moving.select(schema.holds)
     assert (hold.reason, hold.field, hold.detail) == ("rejected", "stage", "PATCH answered 422: no such stage")
+
+
+def test_what_was_wanted_while_another_write_was_out_is_wanted_once_when_that_was_refused(phoning):
+    """Two writes to a record wait then, and what a person's edit takes out of the one must not go out with the other."""
+    first = phoning.intent()
+    phoning.send(first, person("q1"))
+    at_hub(phoning, phone=NEW, name="Ann Marie Lee")
+    phoning.do(push.failed, first.id, Rejected("no such phone"), 0.5)
+    at_hub(phoning, phone=OTHER, name="Ann Marie Lee")
+    assert phoning.updates() == {("plain", "q1", (("name", "Ann Marie Lee"), ("phone", OTHER)))}
+    phoning.told("plain", person("q1", name="Anna Lee"))
+    assert phoning.updates() == {("plain", "q1", (("phone", OTHER),))}
+    assert phoning.reasons() == ["conflict"]
 
 
 def test_a_refused_write_is_not_tried_again_until_its_source_changes(moving):
