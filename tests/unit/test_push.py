@@ -605,7 +605,7 @@ def test_a_refusal_is_held_with_the_systems_own_words(moving):
 
 
 def test_what_was_wanted_while_another_write_was_out_is_wanted_once_when_that_was_refused(phoning):
-    """Two writes to a record wait then, and what a person's edit takes out of the one must not go out with the other."""
+    """Two writes to a record wait then; what a person's edit takes out of the one must not go out with the other."""
     first = phoning.intent()
     phoning.send(first, person("q1"))
     at_hub(phoning, phone=NEW, name="Ann Marie Lee")
