@@ -13,6 +13,7 @@ SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else sorted({*range(CO
 CRASHES = Options(crash_share=0.001)
 
 
+@pytest.mark.usefixtures("no_log")
 @pytest.mark.parametrize("start", range(0, len(SEEDS), CHUNK))
 def test_seeds_keep_every_invariant(start: int) -> None:
     for seed in SEEDS[start : start + CHUNK]:
