@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from syncd.clock import Clock
@@ -208,10 +208,12 @@ class Day:
     def phone_is_corrected(self) -> str:
         """One of a person's rows gets another number."""
         people = dict.fromkeys(self.company.person_of.values())
-        rows = next(rows for person in people if len(rows := self.company.rows_of(person)) > 1)
+        person, rows = next((person, rows) for person in people if len(rows := self.company.rows_of(person)) > 1)
         self._touch(rows[0])
         self.corrected = rows
-        self.company.workable.edit("candidate", rows[0], phone="+12025559000")
+        corrected = replace(person, phone="+12025559000")  # which is what they give when they apply once more
+        self.company.person_of.update(dict.fromkeys(rows, corrected))
+        self.company.workable.edit("candidate", rows[0], phone=corrected.phone)
         return f"A phone number is corrected on {_said(rows[0])}, one of a person's {len(rows)} rows in Workable."
 
     def other_row_is_commented(self) -> str:

@@ -95,7 +95,9 @@ def _missing(
     words = connections[HUB].vocabulary.words["stage"]
     for name in ("screener", "house"):
         for row, application in sorted(links[name].items()):
-            content = hub.resume_of(row)
             is_over = words.ours(stages[row]) in TERMINAL
-            if content is not None and not is_over and systems[name].resume_of(application) != content:
+            # The portal keeps one file of a person, whose applications at Workable may each have their own.
+            person = application.partition(":")[0]
+            contents = {hub.resume_of(other) for other, at in links[name].items() if at.partition(":")[0] == person}
+            if hub.resume_of(row) is not None and not is_over and systems[name].resume_of(application) not in contents:
                 yield f"the résumé of Workable row {row} is not what {name} has"

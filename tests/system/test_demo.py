@@ -103,6 +103,11 @@ def test_only_scripted_holds_remain(day: Played) -> None:
     ]  # fmt: skip
 
 
+def test_another_day_goes_as_well(tmp_path: Path) -> None:
+    """On which somebody hands in a new résumé for one of three applications, two of which the portal has."""
+    assert play_a_day(6, tmp_path).summary["troubles"] == []
+
+
 def test_no_call_was_refused_and_no_window_was_overdrawn(day: Played) -> None:
     assert day.summary["refused"] == 0
     for connection, sandbox in day.company.systems.items():
@@ -194,6 +199,13 @@ def test_a_corrected_number_reaches_the_other_row_and_ninjahire_and_stays(day: P
     assert {people[row]["phone"] for row in day.company.rows_of(person)} == {"+12025559000"}
     there = [one for one in day.company.ninjahire.rows["candidate"].values() if one["email"] == person.email]
     assert [one["phone_no"] for one in there] == ["+12025559000"]
+
+
+def test_whoever_corrected_a_number_gives_the_new_one_when_they_apply_once_more(day: Played) -> None:
+    """Else their newest application would bring the old one back, as it should."""
+    row = day.sentence("A phone number is corrected on candidate ")[1].split("candidate ")[1].split(",")[0]
+    assert day.company.person_of[row].phone == "+12025559000"
+    assert row in day.company.rows_of(day.company.person_of[row])
 
 
 def test_the_owner_of_a_field_settles_a_conflict(day: Played) -> None:
