@@ -5,8 +5,10 @@ clock for all, which runs 1:1 while anything is under way and jumps to the next 
 such as 10 calls per 10 s and 100 a day hold, and eight hours pass in about a minute.
 """
 
+import asyncio
 import contextlib
 import random
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -68,6 +70,8 @@ async def _run(
     as_json: bool,
 ) -> None:
     teller = tell.Teller(console, is_silent=as_json)
+    # A service manager's way to say Ctrl-C: what was made for the demo is taken away again.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     async with _set_up(clock, rng, teller, listen) as (play, address, client):
         teller.begin(address, play.records())
         with teller.progress() as heard:

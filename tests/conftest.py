@@ -62,6 +62,12 @@ def _log_of_the_tests() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def no_log() -> None:
+    """Nothing is logged: it costs a seventh of the simulation's time, and hides what a long run's failure says."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One server for the session (for each worker under xdist)."""

@@ -2,9 +2,13 @@
 
 import base64
 import io
+import os
 import random
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -398,6 +402,17 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigInvalid, match="cannot listen"):
             demo.demo(once=True, console=console_on(io.StringIO(), {}), listen=listen)
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing_lying_around(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "syncd", "demo", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL) as demo_run:
+        while not any(tmp_path.glob("syncd-demo-*/demo.db")):
+            assert demo_run.poll() is None
+            time.sleep(0.05)
+        demo_run.terminate()
+        assert demo_run.wait(timeout=30) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_where_nothing_can_be_written_is_told_in_a_sentence(

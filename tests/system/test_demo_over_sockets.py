@@ -56,6 +56,7 @@ def browsing(address: str) -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.usefixtures("no_log")
 def test_the_demo_runs_over_sockets_while_somebody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Sandbox.__call__
 
