@@ -614,11 +614,14 @@ def _explained(explain: Explain, response: httpx.Response) -> str:
 
 
 def decoded(method: str, response: httpx.Response) -> Any:
-    """The JSON of a 2xx answer; anything else is a lost answer, and so is one of more values than any page has."""
+    """The JSON of a 2xx answer; anything else is a lost answer, and so is one of more values than any page has.
+
+    A NUL in a text, which PostgreSQL takes in no column, is read as the sign for what cannot be read (U+FFFD).
+    """
     if sum(map(response.content.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise _lost(method, f"{method} answered {response.status_code} with more than any page holds")
     try:
-        return orjson.loads(response.content)
+        return orjson.loads(response.content.replace(b"\\u0000", b"\\ufffd"))
     except orjson.JSONDecodeError as error:
         raise _lost(method, f"{method} answered {response.status_code} with something that is not JSON") from error
 

@@ -191,6 +191,12 @@ def test_json_is_read():
     assert decoded("GET", httpx.Response(200, text='{"id": 1}')) == {"id": 1}
 
 
+def test_no_text_bears_what_postgresql_cannot_keep():
+    """Else one row of a list would end each walk of it on PostgreSQL, and on SQLite none."""
+    told = httpx.Response(200, json={"id": "a\x00b", "note": "\\ and \ufffd"})
+    assert decoded("GET", told) == {"id": "a\ufffdb", "note": "\\ and \ufffd"}
+
+
 @pytest.mark.parametrize("text", ["", "<html>", '{"id": ', "NaN", "\ufeff{}"])
 def test_what_is_not_json_is_a_lost_answer(text):
     with pytest.raises(Unavailable):
