@@ -405,6 +405,10 @@ def _keep_pending(intent: IntentRow, pending: set[str]) -> None:
 def _settle_after(work: Work, connection: Connection, intent: IntentRow, touched: dict[tuple[str, str], bool]) -> None:
     """The other links of the record, and the sources, are merged in the same transaction: a move goes on at once."""
     pull.settle_all(work, connection, dict.fromkeys(touched, True))
+    _settle_sources(work, intent)
+
+
+def _settle_sources(work: Work, intent: IntentRow) -> None:
     for source in _sources(work, intent):
         settle(work, source.connection, Kind(source.kind), source.id)
 
@@ -434,11 +438,17 @@ def _wait_on(work: Work, connection: Connection, intent: IntentRow, record: Reco
     if intent.looks < PATIENCE - 1 and (known or intent.looks < 1):
         _look_again(work, intent, "accepted" if known else "unknown", connection.facts.visible_s)
     elif known:
-        hold_intent(work, intent, "not_taken")
+        _hold_update(work, intent, "not_taken")
     elif record.version is not None and record.version == intent.expected_version:
         reopen(work, intent, "did_not")
     else:
-        hold_intent(work, intent, "unknown_outcome")
+        _hold_update(work, intent, "unknown_outcome")
+
+
+def _hold_update(work: Work, intent: IntentRow, reason: str, detail: str = "") -> None:
+    """A write waits for a person; what waited for its outcome, as one to another row of hers, is planned now."""
+    hold_intent(work, intent, reason, detail)
+    _settle_sources(work, intent)
 
 
 def _look_again(work: Work, intent: IntentRow, state: str, wait_s: float) -> None:
@@ -554,7 +564,7 @@ def failed(work: Work, id_: str, error: SyncdError, spread: float) -> None:
         intent.state, intent.due, intent.reason = "unknown", work.tx.now, "taken"
         save_intent(work, intent)
     elif isinstance(error, Rejected | Taken):
-        hold_intent(work, intent, "rejected", str(error))
+        _hold_update(work, intent, "rejected", str(error))
     elif isinstance(error, Gone | Stale):
         reopen(work, intent, "stale", 1.0)
         if intent.ref is not None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from syncd import schema
+from syncd import push, schema
+from syncd.errors import Rejected
 from syncd.model import Ref
 from tests.unit.small_world import (
     APPLICATION,
@@ -310,6 +311,19 @@ def test_a_row_that_missed_a_write_while_it_was_gone_asks_when_it_is_back(world)
     world.told("rows", *row("1", "h1", phone=NEW))
     world.told("rows", *row("2", "h2", created_at=START + 1))
     assert Held("rows", "candidate", "1", "phone", "rows_differ") in world.holds()
+
+
+def test_the_other_row_is_written_as_soon_as_the_write_to_the_first_is_held(world):
+    """While that was out nothing was decided about the field, and no later look was to wait for."""
+    world.told("plain", person("q1", phone=NEW))
+    first = next(intent for intent in world.intents("rows") if intent.ref == "1")
+    world.send(first, *row("1", "h1"))
+    world.told("plain", person("q1", phone=NEW, name="Ann Marie Lee"))
+    assert ("rows", "2", (("phone", NEW),)) not in world.updates()
+    world.do(push.failed, first.id, Rejected("no such phone"), 0.5)
+    assert ("plain", "q1", "value") in world.marks()
+    world.told("plain", person("q1", phone=NEW, name="Ann Marie Lee"))
+    assert ("rows", "2", (("name", "Ann Marie Lee"), ("phone", NEW))) in world.updates()
 
 
 def test_a_moved_row_seen_before_the_old_one_went_keeps_the_person(world):
