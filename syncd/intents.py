@@ -288,3 +288,14 @@ def fields_in_flight(work: Work, link: LinkRow) -> frozenset[str]:
         for intent in intents_on(work, connection.name, Kind(link.kind), rows, IN_FLIGHT):
             busy |= set(intent.wants.get(str(link.id), {}))
     return frozenset(busy)
+
+
+def waiting(work: Work, link: LinkRow, target: End) -> dict[str, tuple[str, float]]:
+    """What a link still wants to be written at an end: field -> (the digest that its source told, and when it did)."""
+    pair, kind, found = work.world.pair(link.pair), Kind(link.kind), {}
+    row = work.tx.record(pair.at(target).name, kind, getattr(link, target))
+    refs = rows_to_write(work, pair.at(target), row) if row is not None else []
+    for intent in intents_on(work, pair.at(target).name, kind, refs, UNSENT):
+        for name, (_, told) in intent.wants.get(str(link.id), {}).items() if intent.call not in BESIDE else ():
+            found[name] = (told, intent.told_at)
+    return found

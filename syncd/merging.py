@@ -5,6 +5,8 @@ because only a system knows the value, marks that record to be read; the reading
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,7 +14,7 @@ from syncd import copies, people, pingpong, schema
 from syncd.bases import forget_bases
 from syncd.errands import forget_link, plan_errands
 from syncd.holds import holds_of, sync_holds
-from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write
+from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write, waiting
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, word_of
 from syncd.model import Kind
@@ -34,8 +36,9 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
         return False
     both = {End.LEFT: left, End.RIGHT: right}
     busy = fields_in_flight(work, link) | differing_rows(work, pair, both)
-    sides = sides_of(work, pair, link, both, pair.fields[kind] - busy)
-    verdicts = _verdicts(work, pair, link, both, sides)
+    unheard = {end: waiting(work, link, end.other) for end in End}
+    sides = _stirred(sides_of(work, pair, link, both, pair.fields[kind] - busy), unheard)
+    verdicts = _verdicts(work, pair, link, both, sides) | _unheard(both, sides, unheard)
     holds = _carry_out(work, pair, link, both, sides, verdicts)
     disputed = _disputed(work, link)
     sync_holds(work, pair, link, holds, sides)
@@ -44,6 +47,39 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     plan_errands(work, pair, link, both)
     unread = any(end.unread for ends in sides.values() for end in ends)
     return not busy and not holds and not unread and not any(v.do is Do.WRITE for v in verdicts.values())
+
+
+def _stirred(
+    sides: Mapping[str, tuple[Side, Side]], unheard: Mapping[End, Mapping[str, Any]]
+) -> dict[str, tuple[Side, Side]]:
+    """The sides, told whether what they said was on its way when they were set back."""
+    told = dict(sides)
+    for name in told.keys() & {name for names in unheard.values() for name in names}:
+        left, right = told[name]
+        told[name] = (
+            replace(left, stirred=name in unheard[End.LEFT]),
+            replace(right, stirred=name in unheard[End.RIGHT]),
+        )
+    return told
+
+
+def _unheard(
+    rows: Mapping[End, RecordRow],
+    sides: Mapping[str, tuple[Side, Side]],
+    unheard: Mapping[End, Mapping[str, tuple[str, float]]],
+) -> dict[str, Verdict]:
+    """Fields that seem to agree though one end was not told since the other said so: it may have moved on.
+
+    The write goes on to its turn, which begins with a look at its target: if that agrees indeed, nothing is written.
+    """
+    kept = {}
+    for end, name in [(one, each) for one in End for each in unheard[one] if each in sides]:
+        told, at = unheard[end][name]
+        here = sides[name][end is End.RIGHT]
+        said_at = at if here.now == told else rows[end].told_at
+        if agree(name, *sides[name]) and rows[end.other].told_at < said_at:
+            kept[name] = Verdict(Do.WRITE, end)
+    return kept
 
 
 def _verdicts(

@@ -49,6 +49,7 @@ class Side:
 
     ``writable``: the pair carries the field to this end and the system takes it; ``may_empty``: also written empty.
     ``reopens``: a terminal stage can be left here. ``unread``: the end would tell the field, but has not been read yet.
+    ``stirred``: something of this end still waits to be written to the other, even if the end was set back meanwhile.
     """
 
     now: str | None
@@ -57,13 +58,14 @@ class Side:
     may_empty: bool = True
     reopens: bool = True
     unread: bool = False
+    stirred: bool = False
     updated_at: float | None = None
     words: Words | None = None
 
     @property
     def changed(self) -> bool:
-        """Whether this end tells something else than when both last agreed."""
-        return self.now is not None and self.base is not None and self.now != self.base
+        """Whether this end tells something else than when both last agreed, or did since the other end was heard."""
+        return self.now is not None and self.base is not None and (self.now != self.base or self.stirred)
 
     @property
     def meaning(self) -> str | None:

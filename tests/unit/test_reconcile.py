@@ -75,6 +75,12 @@ TABLE = {
     "the same correction typed on both sides is written nowhere": (side("b", "a"), side("b", "a"), AGREE),
     "our own write coming back is no change": (side("b", "a"), side("b", "b"), AGREE),
     "a re-spelled value that became the base is no change": (side("b", "b"), side("B", "B"), NOTHING),
+    "a correction that is taken back before it was written is none": (
+        side("a", "a", stirred=True), side("a", "a"), NOTHING,
+    ),
+    "who takes a correction back has spoken, too": (
+        side("a", "a", stirred=True), side("b", "a"), hold("conflict"),
+    ),
     "two unlike corrections are held, none is lost": (side("b", "a"), side("c", "a"), hold("conflict")),
     "a correction on the side that is only written to is drift": (
         side("a", "a", writable=False), side("b", "a"), drift(RIGHT, "not_carried"),

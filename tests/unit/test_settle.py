@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from connectors.memory import FACTS
-from syncd import intents, schema, settle, work
+from syncd import intents, push, schema, settle, work
+from syncd.errors import Rejected
 from syncd.model import Kind, Ref
 from tests.unit.small_world import (
     APPLICATION,
@@ -422,16 +423,37 @@ def test_fields_of_two_calls_are_two_intents(world):
     ]
 
 
-def test_a_change_that_is_taken_back_leaves_no_write(world):
+def test_a_change_that_is_taken_back_writes_nothing_after_a_look(world):
     world.told("rows", *row("1", "h1", phone=NEW))
     world.told("rows", *row("1", "h1"))
+    assert world.send(world.intent(), person("q1")) is None
     assert (world.intents(), world.holds()) == ([], set())
 
 
 def test_a_field_that_is_taken_back_leaves_the_other(world):
     world.told("rows", *row("1", "h1", phone=NEW, name="Ann Marie Lee"))
     world.told("rows", *row("1", "h1", name="Ann Marie Lee"))
-    assert world.updates() == {("plain", "q1", (("name", "Ann Marie Lee"),))}
+    assert world.send(world.intent(), person("q1")).fields == {"name": "Ann Marie Lee"}
+
+
+def test_who_takes_a_change_back_is_not_overruled_by_what_stood_elsewhere_unseen(world):
+    """Of two people who said something since the ends agreed, one said what they had agreed on: that is no consent."""
+    world.told("rows", *row("1", "h1", phone=NEW))
+    world.told("rows", *row("1", "h1"))
+    assert world.send(world.intent(), person("q1", phone=OTHER)) is None
+    assert (world.updates(), world.reasons()) == (set(), ["conflict"])
+
+
+def test_agreement_with_what_an_end_told_long_ago_is_looked_at_before_it_is_believed(world):
+    """A refused write waits for a person, the source comes round to what was told there, and there it was changed."""
+    world.told("rows", *row("1", "h1", phone=NEW))
+    refused = world.intent()
+    world.send(refused, person("q1"))
+    world.do(push.failed, refused.id, Rejected("no such phone"), 0.5)
+    world.later(10.0)
+    world.told("rows", *row("1", "h1"))
+    world.told("plain", person("q1", phone=OTHER))
+    assert (world.updates(), world.reasons()) == (set(), ["conflict"])
 
 
 def test_a_write_keeps_no_value_that_it_does_not_need_any_more(world):
