@@ -221,6 +221,7 @@ def other_pairs_base(patch: Patch) -> None:
                     work.tx.put_link(rival)
 
     everywhere(patch, move, all_alike)
+    everywhere(patch, merging._stirred, lambda sides, unheard: dict(sides))  # a write that waits would make it good
 
 
 def no_rivals(patch: Patch) -> None:

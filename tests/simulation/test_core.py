@@ -8,7 +8,7 @@ from tests.simulation.core import Options, play
 
 CHUNK = 10  # seeds a test, so that several workers share them
 COUNT = int(os.environ.get("SEEDS", "300"))
-FOUND = (1317, 6627, 13677)  # what each found is told in its commit, and played for ever
+FOUND = (1317, 5570, 6627, 13677, 16256)  # what each found is told in its commit, and played for ever
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else sorted({*range(COUNT), *FOUND})
 CRASHES = Options(crash_share=0.001)
 
