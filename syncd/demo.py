@@ -54,7 +54,7 @@ def demo(*, once: bool, console: Console, listen: str | None = None, seed: int =
     """
     outcome, clock = Outcome(), SteppedClock(START)
     rng = random.Random(seed)  # noqa: S311  # made-up people and jitter
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         run_stepped(clock, _run(clock, rng, outcome, console, listen, once=once, as_json=as_json))
     return outcome.exit_code
 
@@ -70,8 +70,9 @@ async def _run(
     as_json: bool,
 ) -> None:
     teller = tell.Teller(console, is_silent=as_json)
-    # A service manager's way to say Ctrl-C: what was made for the demo is taken away again.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # what was made is taken away again
     async with _set_up(clock, rng, teller, listen) as (play, address, client):
         teller.begin(address, play.records())
         with teller.progress() as heard:

@@ -4,12 +4,14 @@ import base64
 import io
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -405,13 +407,19 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
 
 
 def test_a_demo_that_is_told_to_end_leaves_nothing_lying_around(tmp_path: Path) -> None:
+    """Ctrl-C may be switched off, as it is for what a script starts in the background."""
     command = [sys.executable, "-m", "syncd", "demo", "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL) as demo_run:
-        while not any(tmp_path.glob("syncd-demo-*/demo.db")):
-            assert demo_run.poll() is None
-            time.sleep(0.05)
-        demo_run.terminate()
-        assert demo_run.wait(timeout=30) == 1
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    no_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, preexec_fn=no_ctrl_c) as demo_run:  # noqa: PLW1509  # no thread here holds a lock that it needs
+        try:
+            while not any(tmp_path.glob("syncd-demo-*/demo.db")):
+                assert demo_run.poll() is None
+                time.sleep(0.05)
+            demo_run.terminate()
+            assert demo_run.wait(timeout=60) == 1
+        finally:
+            demo_run.kill()
     assert list(tmp_path.iterdir()) == []
 
 
