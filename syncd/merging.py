@@ -73,12 +73,13 @@ def _unheard(
     The write goes on to its turn, which begins with a look at its target: if that agrees indeed, nothing is written.
     """
     kept = {}
-    for end, name in [(one, each) for one in End for each in unheard[one] if each in sides]:
-        told, at = unheard[end][name]
-        here = sides[name][end is End.RIGHT]
-        said_at = at if here.now == told else rows[end].told_at
-        if agree(name, *sides[name]) and rows[end.other].told_at < said_at:
-            kept[name] = Verdict(Do.WRITE, end)
+    for end in End:
+        for name, (told, at) in unheard[end].items():
+            if name not in sides or not agree(name, *sides[name]):
+                continue
+            said_at = at if sides[name][end is End.RIGHT].now == told else rows[end].told_at
+            if rows[end.other].told_at < said_at:
+                kept[name] = Verdict(Do.WRITE, end)
     return kept
 
 

@@ -326,7 +326,7 @@ def send_update(
 ) -> Order | None:
     """Take in what the target tells now and, if the write is still wanted, make the intent ``sent``.
 
-    Where the target tells otherwise than we wrote seconds ago, it is behind, or somebody was quick: the write waits.
+    Where the target tells what we replaced seconds ago, it is behind, or somebody was quick: the write waits.
     """
     intent = load(work, id_)
     if intent is None or intent.ref is None:
