@@ -34,16 +34,17 @@ determinism: .venv/.installed-dev
 # Any user may run this: no root, no service, no system package.
 test: lint determinism
 	SEEDS=$(SEEDS) CRASHES_EACH=9 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system \
-	  --ignore tests/simulation/test_determinism.py
+	  --ignore tests/simulation/test_determinism.py --ignore tests/simulation/test_swarm_found.py
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.
 test-system: .venv/.installed-dev .venv/debian/.prometheus chromium compose
 	EXPLORE=all $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 3 tests/system tests/simulation/test_crashes.py \
-	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py \
+	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py tests/simulation/test_swarm_found.py \
 	  tests/unit/test_errands.py tests/unit/test_intents_explored.py --ignore tests/system/test_each_as_hub.py
 
 simulate: .venv/.installed-dev
-	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_core.py tests/simulation/test_swarm.py
+	SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_core.py tests/simulation/test_swarm.py \
+	  tests/simulation/test_swarm_found.py
 
 replay: .venv/.installed-dev
 	@test -n "$(SEED)" || { echo 'Which run? For instance: make replay SEED=42'; exit 2; }
