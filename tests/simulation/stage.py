@@ -175,7 +175,6 @@ class Stage:
         self.counts = [0]
         self.triggers: list[tuple[str, str, str, Any]] = []
         self.stop_at, self.awaits = stop_at, 0
-        self._driven = _driven(self.store.engine) if self.store.engine.dialect.name == "sqlite" else None
         self._committed = 0
         self._state: tuple[int, int] | None = None
         self._wait: Wait | None = None
@@ -244,9 +243,12 @@ class Stage:
 
     def _commit(self, moment: str) -> None:
         if moment == "after":
-            self._driven = _driven(self.store.engine) if self.store.engine.dialect.name == "sqlite" else None
-        self._committed = 0
+            self._committed = self._changes()
         self._passes(moment)
+
+    def _changes(self) -> int:
+        """How many rows were ever written; elsewhere than in SQLite nobody asks."""
+        return _driven(self.store.engine).total_changes if self.store.engine.dialect.name == "sqlite" else 0
 
     def _passes(self, moment: str) -> None:
         """A commit or a call begins or ends; here the process may die, and a dead one does nothing any more."""

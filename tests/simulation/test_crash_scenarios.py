@@ -56,6 +56,11 @@ def test_a_death_at_any_moment_changes_nothing(name: str) -> None:
         play(name, moment)
 
 
+def test_what_is_written_makes_a_moment_and_what_is_read_does_not() -> None:
+    stage, told = calm("newcomer")
+    assert 5 * told.effects.total() < len(stage.moments[0]) < stage.counts[0] / 2
+
+
 @pytest.mark.parametrize("lane", range(LANES))
 @pytest.mark.parametrize("name", MAKING)
 def test_a_death_during_the_recovery_of_a_death_changes_nothing(name: str, lane: int) -> None:
