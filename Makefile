@@ -5,8 +5,8 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SEEDS ?= 300
 WORKERS ?= 2
 
-.PHONY: install install-dev demo docs determinism test test-system chromium compose simulate replay prove bench lint lock sbom \
-  audit-dependencies clean
+.PHONY: install install-dev demo docs determinism test test-system chromium compose simulate replay prove prove-seeds prove-planted \
+  prove-kills prove-crashes prove-hubs prove-laws bench lint lock sbom audit-dependencies clean
 
 # Where PYTHON is asked for by name, an environment made with another one is made anew.
 ifneq ($(origin PYTHON),file)
@@ -50,17 +50,28 @@ replay: .venv/.installed-dev
 	@test -n "$(SEED)" || { echo 'Which run? For instance: make replay SEED=42'; exit 2; }
 	SEED=$(SEED) $(BIN)/pytest --verbose tests/simulation/test_core.py tests/simulation/test_swarm.py
 
-# The long runs: hours, not minutes. What most often finds something comes first.
-prove: .venv/.installed-dev
+# The long runs: hours, not minutes. What most often finds something comes first, and each part can be run alone.
+prove: prove-seeds prove-planted prove-kills prove-crashes prove-hubs prove-laws
+
+prove-seeds: .venv/.installed-dev
 	TRACES=50 $(BIN)/pytest tests/simulation/test_determinism.py
 	$(MAKE) simulate SEEDS=20000
+
+prove-planted: .venv/.installed-dev
 	HUNT=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_planted.py
-	CRASHES=moments PAIRS_EACH=400 STOPS_EACH=1 STATEMENTS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
-	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py
-	PAIRS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/simulation/test_crash_scenarios.py -k recovery
+
+prove-kills: .venv/.installed-dev
 	KILLS=100 BURST=10000 $(BIN)/pytest --capture no tests/system/test_kills.py tests/system/test_recovery.py \
 	  tests/system/test_stale_owner.py tests/system/test_hostile_senders.py
+
+prove-crashes: .venv/.installed-dev
+	CRASHES=moments PAIRS_EACH=1 STOPS_EACH=1 STATEMENTS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
+	  tests/simulation/test_crash_scenarios.py tests/simulation/test_store_failures.py
+
+prove-hubs: .venv/.installed-dev
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
+
+prove-laws: .venv/.installed-dev
 	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people FORGET_STEPS=10000 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
 	  tests --ignore tests/simulation --ignore tests/system
 

@@ -31,11 +31,6 @@ def calm(name: str) -> tuple[Stage, Told]:
     return stage, stage.ended()
 
 
-def points(stage: Stage, life: int) -> list[int]:
-    """The moments of a life at which a death is worth playing."""
-    return list(range(1, stage.counts[life] + 1)) if EVERY else stage.moments[life]
-
-
 def dealt(numbers: list[int], name: str, each: int) -> list[int]:
     """Each so many of the numbers, one at least; not the same ones of each scenario."""
     first = sum(map(ord, name)) % min(each, len(numbers))
@@ -52,7 +47,9 @@ def play(name: str, *deaths: int) -> Stage:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_death_at_any_moment_changes_nothing(name: str) -> None:
-    for moment in dealt(points(calm(name)[0], 0), name, EACH * 4 if SHORT else EACH):
+    stage = calm(name)[0]
+    moments = list(range(1, stage.counts[0] + 1)) if EVERY else stage.moments[0]
+    for moment in dealt(moments, name, EACH * 4 if SHORT else EACH):
         play(name, moment)
 
 
@@ -64,9 +61,9 @@ def test_what_is_written_makes_a_moment_and_what_is_read_does_not() -> None:
 @pytest.mark.parametrize("lane", range(LANES))
 @pytest.mark.parametrize("name", MAKING)
 def test_a_death_during_the_recovery_of_a_death_changes_nothing(name: str, lane: int) -> None:
-    for first in dealt(points(calm(name)[0], 0), name, PAIRS_STEP)[lane::LANES]:
+    for first in dealt(calm(name)[0].moments[0], name, PAIRS_STEP)[lane::LANES]:
         once = play(name, first)
-        for second in dealt(points(once, 1), f"{name}{first}", PAIRS_STEP):
+        for second in dealt(once.moments[1], f"{name}{first}", PAIRS_STEP):
             play(name, first, second)
 
 
