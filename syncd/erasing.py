@@ -261,7 +261,7 @@ def _clear_mentions(work: Work, person: Person) -> list[Place]:
 
     Returns the records whose question was taken back, to be looked at again.
     """
-    _clear_inbox(work, person)
+    clear_inbox(work, person.places)
     _clear_runs(work, person)
     ids, holds = {id_ for _, _, id_ in person.places}, schema.holds
     naming = [row for row in work.sql.execute(sa.select(holds)).all() if ids & set(row.detail.split())]
@@ -269,10 +269,10 @@ def _clear_mentions(work: Work, person: Person) -> list[Place]:
     return [(row.connection, Kind(row.kind), row.ref) for row in naming]
 
 
-def _clear_inbox(work: Work, person: Person) -> None:
+def clear_inbox(work: Work, places: Iterable[Place]) -> None:
     """Events that named her, and those of which only the digest of a body is kept, which may have told of her."""
     table = schema.inbox.c
-    hers = {(connection, f"{kind}/{id_}") for connection, kind, id_ in person.places}
+    hers = {(connection, f"{kind}/{id_}") for connection, kind, id_ in places}
     rows = work.sql.execute(sa.select(table.id, table.connection, table.event, table.refs)).all()
     about_her = [row.id for row in rows if hers & {(row.connection, ref) for ref in row.refs}]
     about_her += [row.id for row in rows if not row.refs and row.event.startswith("body ")]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from syncd import batches, errands, schema
 from syncd.bases import sent_values
-from syncd.erasing import CHILDREN, Person, Place, erase, gather
+from syncd.erasing import CHILDREN, Person, Place, clear_inbox, erase, gather
 from syncd.intents import delete_intent
 from syncd.mapping import canonical
 from syncd.model import Kind, Record, Ref, Value
@@ -200,7 +200,9 @@ def was_made(work: Work, intent: IntentRow, records: Sequence[Record]) -> None:
     """A create that was out has taken effect: what it made is hers, and is for a person to erase there."""
     grave = str(sent_values(work, intent)["grave"])
     made = {(record.ref.kind, record.ref.id) for record in records if record.ref.kind is not Kind.JOB}
-    bury(work, grave, [(intent.connection, kind, id_) for kind, id_ in made])
+    places = [(intent.connection, kind, id_) for kind, id_ in made]
+    bury(work, grave, places)
+    clear_inbox(work, places)  # it may have been told of before it was looked up
     for kind, id_ in sorted(made):
         if kind is Kind.CANDIDATE or (Kind.CANDIDATE, id_) not in made:
             _tell(work, intent.connection, kind, id_, LEFT)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from syncd import forget, graves, schema, soundness, tombstones, webhooks
+from syncd import decide, forget, graves, schema, soundness, tombstones, webhooks
 from syncd.connector import Notice
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.model import Kind, Ref
@@ -159,6 +159,22 @@ def test_a_create_that_was_out_is_looked_up_and_never_sent_again(scene, moment):
     assert len(left) == (1 if moment == "lost_after" else 0)
 
 
+def test_what_a_create_that_was_out_made_may_be_told_of_before_it_is_looked_up(scene):
+    """The event is kept, for nobody knows yet whose it is, and goes once that is known."""
+    _create_while_she_goes(scene)
+    marks = scene.marks()
+    receipt = scene.forget()
+    assert receipt["under_way"] == 1
+    made = max(ref for name, ref in scene.hers() if name == "plain" and ref.kind is Kind.APPLICATION)
+    connection = scene.world.world.connections["plain"]
+    assert scene.world.do(webhooks.keep, connection, Notice(refs=(made,)), "id e1") is not None
+    scene.world.systems["plain"].fault = lambda method, what: None
+    scene.live(SWEPT_S)
+    assert scene.world.select(schema.inbox) == []
+    _all_erased_by_hand(scene)
+    assert scene.found(marks) == set()
+
+
 def test_a_write_that_waits_is_cancelled(scene):
     scene.world.systems["plain"].fault = lambda method, what: "refused" if method == "PATCH" else None
     scene.world.systems["rows"].edit(Ref(Kind.APPLICATION, scene.row), {"phone": "+12025557399"})
@@ -297,11 +313,9 @@ def test_after_many_further_steps_the_bytes_of_the_erased_are_nowhere(scene):
     """``FORGET_STEPS`` chooses how many: edits, webhooks, arrivals and lost answers at both ends, while writes wait."""
     chance = random.Random(11)
     plain, rows = scene.world.systems["plain"], scene.world.systems["rows"]
-    scene.apply(scene.job(), None)  # a create is under way when she goes
-    plain.fault = lambda method, what: "lost_after" if method != "GET" and chance.random() < 0.5 else None
-    scene.live(65.0)
+    _create_while_she_goes(scene)
     marks = scene.marks()
-    scene.forget()
+    assert scene.forget()["under_way"] == 1
     plain.fault = lambda method, what: "lost_after" if method != "GET" and chance.random() < 0.1 else None
     for number in range(STEPS):
         _step(scene, chance, number)
@@ -309,10 +323,31 @@ def test_after_many_further_steps_the_bytes_of_the_erased_are_nowhere(scene):
             scene.live(chance.choice([5.0, 20.0, 70.0]))
     plain.fault = lambda method, what: None
     scene.live(SWEPT_S)
-    scene.world.store.squeeze()
+    _all_erased_by_hand(scene)
     assert scene.found(marks) == set()
     assert rows.log
     assert scene.world.store.run_now(forget.waiting) == 0
+
+
+def _create_while_she_goes(scene):
+    """She applies for another job, and the answer to the create of that is lost though it took effect."""
+    plain = scene.world.systems["plain"]
+    plain.fault = lambda method, what: "lost_after" if method == "POST" else None
+    scene.apply(scene.job(), None)
+    for _ in range(200):
+        scene.live(2.0)
+        if any(i.state == "unknown" and i.kind == "application" for i in scene.world.intents("plain")):
+            return
+    raise AssertionError("no create of hers was ever under way")
+
+
+def _all_erased_by_hand(scene):
+    """A person says of each question about what was made meanwhile that it is done; till then it names the record."""
+    left = [row.id for row in scene.world.select(schema.holds) if row.reason == tombstones.LEFT]
+    assert left != []
+    for hold in left:
+        scene.world.do(decide.resolve, hold, "drop")
+    scene.world.store.squeeze()
 
 
 def _step(scene, chance, number):
