@@ -5,7 +5,7 @@ import base64
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.hiresquire import upload, wire
@@ -30,6 +30,7 @@ from tests.hiresquire.examples import (
     VALIDATED,
     enveloped,
 )
+from tests.laws import examples
 
 MARCH = 1_774_692_000.0  # 2026-03-28 10:00:00 UTC
 NONSENSE = (None, True, 7, "text", [], [[None]], {}, {"data": None}, {"data": {"unexpected": 1}})
@@ -211,7 +212,7 @@ def test_only_sentences_of_the_known_kinds_are_passed_on(said, safe):
     assert wire.safe(said) == (said if safe else wire.NOT_PASSED_ON)
 
 
-@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@examples(200)
 @given(JSON)
 def test_any_json_is_read_or_refused_and_never_a_crash(answer):
     for read in (wire.batch, lambda told: wire.listed(told, "jobs"), wire.quota, wire.balance, wire.estimate):
@@ -255,7 +256,7 @@ def test_a_streamed_body_is_the_json_of_its_files(chunks):
     assert told == [("1001.pdf", b"".join(chunks)), ("1002.txt", b"text")]
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@examples(60)
 @given(st.lists(st.binary(max_size=40), max_size=5), st.text(max_size=10))
 def test_the_length_is_known_beforehand_where_all_sizes_are(contents, title):
     files = [BatchFile.of(f"{at}.txt", content) for at, content in enumerate(contents)]

@@ -22,6 +22,7 @@ from tests.integration.town import LIMITS, SYSTEMS, USUAL_LIMITS, Played, Syncd,
 from tests.ports import free_port
 
 ACT_S = float(os.environ.get("SYNCD_WORK_S", "10"))  # how long people work
+BUGS = ('"died"', '"bug"', '"handover.bug"', '"exception":', "Traceback")  # what a log tells of none of our own
 QUIET_S = 60.0  # within that all must have come to rest
 
 
@@ -301,7 +302,7 @@ class Scene:
         _, held = await self.syncd.ask("held")
         code = await self.syncd.stop()
         log = "\n".join(path.read_text() for path in self.syncd.logs)
-        bugs = [line for line in log.splitlines() if '"died"' in line or "Traceback" in line or '"bug"' in line]
+        bugs = [line for line in log.splitlines() if any(sign in line for sign in BUGS) and '"store_away"' not in line]
         one_way = frozenset({"screener"}) if self.flavour.people == "->" else frozenset()
         run = Run(self.kept(), holds_of(held), self.journal(), self.syncd.deaths, self.flavour.rules, one_way,
                   self.people.hub)  # fmt: skip

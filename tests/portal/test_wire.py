@@ -4,12 +4,13 @@ import contextlib
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.portal import wire
 from syncd.errors import Rejected, Stale
 from syncd.model import Draft, Kind, Parent, Record, Ref
+from tests.laws import examples
 
 # https://sprint-mode-docs.pages.dev/api/jobs prints these and hardly more
 LIST = {"ok": True, "data": [], "total": 4228}
@@ -231,7 +232,7 @@ NONSENSE = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@examples(150)
 @given(NONSENSE, NONSENSE)
 def test_any_json_is_read_or_refused_and_never_crashes(one, other):
     readers = (

@@ -536,7 +536,13 @@ def test_one_system_that_is_away_delays_no_other(quick):
     world = quick("rows", "plain", "newborn")
     ann(world)
     engine = world.live(FIRST_S, learn=True)
-    world.systems["plain"].fault = lambda method, what: "error_before"
+    travel = world.connectors["plain"]._travel
+
+    async def hangs(method, what, effect):
+        await world.clock.sleep_until(world.clock.now() + 3600.0)
+        return await travel(method, what, effect)
+
+    world.connectors["plain"]._travel = hangs
     ann(world, name="Bob", email="bob@example.com")
     world.live(90.0, engine)
     assert counts(world, "newborn")["candidate"] == 2

@@ -7,6 +7,7 @@ import gzip
 import random
 import socket
 import ssl
+import tracemalloc
 from collections import Counter
 from email.utils import formatdate
 
@@ -800,8 +801,13 @@ def test_an_answer_without_end_is_cut_off(method):
 def test_a_bomb_is_noticed_before_it_has_gone_off():
     world = World()
     bomb = gzip.compress(bytes(300_000_000))
-    with pytest.raises(AnswerTooLong):
-        fetched(world, Body(world.clock, [bomb]), {"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerTooLong):
+            fetched(world, Body(world.clock, [bomb]), {"Content-Encoding": "gzip"})
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_write_whose_answer_is_too_long_is_unknown():

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd import limits
 from syncd.errors import ConfigInvalid
 from syncd.limits import Log, Priority, Rule, Ticket, Turns, Wait, parse_rules, reserve
+from tests.laws import examples
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC).timestamp()
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC).timestamp()
@@ -404,7 +405,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from([("3/5s",), ("5/10s", "8/1m"), ("10/10s",)]), st.randoms(use_true_random=False))
-@settings(max_examples=120, deadline=None)
+@examples(120)
 def test_no_window_ever_holds_more_arrivals_than_the_limit(steps, texts, rng):
     strict = Strict(parse_rules(texts), rng)
     for what, number, calls, priority in steps:
@@ -435,7 +436,7 @@ def test_no_window_ever_holds_more_arrivals_than_the_limit(steps, texts, rng):
 
 
 @given(st.lists(st.tuples(st.floats(0, 4000), st.sampled_from(Priority)), max_size=250), st.floats(-300, 300))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_day_ever_holds_more_arrivals_than_its_quota(gaps, skew_s):
     rules = parse_rules(["20/day@UTC"])
     log, now, arrivals = Log(), NOON, []
@@ -449,7 +450,7 @@ def test_no_day_ever_holds_more_arrivals_than_its_quota(gaps, skew_s):
 
 
 @given(st.integers(1, 12), st.sampled_from(Priority), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_who_waits_as_told_is_served_in_the_end(limit, priority, rng):
     rules = parse_rules([f"{limit}/10s", f"{limit * 5}/day@UTC"])
     log, now = Log(), NOON + rng.uniform(0, DAY)

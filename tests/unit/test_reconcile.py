@@ -6,11 +6,12 @@ A side is written ``side(now, base)``; digests are single letters, a stage's wor
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.mapping import EMPTY, Words
 from syncd.reconcile import CONFLICTS, NOTHING, Do, End, Side, Verdict, agree, merge, merge_field
+from tests.laws import examples
 
 LEFT, RIGHT = End.LEFT, End.RIGHT
 HUB = Words(
@@ -338,7 +339,7 @@ def test_each_reason_that_keeps_a_conflict_open_is_one_that_a_merge_gives():
 TEXT_NAMES = ["phone", "first_name"]
 texts = st.sampled_from([None, EMPTY, "a", "b", "c"])
 flags = st.booleans()
-thoroughly = settings(max_examples=200)
+thoroughly = examples(200)
 clocks = st.sampled_from([None, 1.0, 2.0])
 owners = st.sampled_from([None, LEFT, RIGHT])
 rules = st.sampled_from(["hold", "left", "right", "newest"])

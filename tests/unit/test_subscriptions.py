@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -24,6 +24,7 @@ from syncd.sandbox import Fault, Hook
 from syncd.settings import Config
 from syncd.store import remember
 from syncd.subscriptions import State
+from tests.laws import examples
 from tests.unit.small_app import START, TOKEN, app_of
 
 PUBLIC = "https://sync.example.test"
@@ -414,7 +415,7 @@ async def not_found(self, request):
     return self.answer({"error": "Not found"}, 404)
 
 
-@settings(max_examples=25, deadline=None, database=None, derandomize=True)
+@examples(25)
 @given(st.data())
 def test_whatever_stands_there_it_is_right_afterwards_and_others_are_as_they_were(data):
     name = data.draw(st.sampled_from(["acme", "voice"]))

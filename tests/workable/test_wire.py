@@ -4,11 +4,12 @@ import copy
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.workable import FACTS, wire
 from syncd.model import Draft, Kind, Parent, Record, Ref
+from tests.laws import examples
 
 NONSENSE = (KeyError, TypeError, ValueError, AttributeError)
 
@@ -501,7 +502,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from([JOB, DETAIL]), st.data())
 def test_any_value_in_any_place_is_read_or_refused(example, data):
     row = copy.deepcopy(example)

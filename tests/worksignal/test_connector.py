@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.worksignal import CANDIDATES, FACTS, ROLES, WorkSignal
@@ -15,6 +15,7 @@ from syncd.connector import Delivery
 from syncd.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Taken, Unavailable
 from syncd.model import Cursor, Draft, Kind, Parent, Ref
 from syncd.sandbox import Limit
+from tests.laws import examples
 from tests.worksignal.world import ACCOUNT, SECRET, START, new_sandbox, play
 
 ANA = {"name": "Ana Ruiz", "email": "ana@example.test"}
@@ -618,7 +619,7 @@ def test_an_unsigned_delivery_is_never_genuine_whatever_is_configured(known):
 LISTENING = connector_of()
 
 
-@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@examples(200)
 @given(st.binary(max_size=300))
 def test_any_genuine_bytes_get_a_verdict(body):
     assert LISTENING.verify(delivery(body)) is not None
