@@ -63,6 +63,7 @@ prove-planted: .venv/.installed-dev
 prove-kills: .venv/.installed-dev
 	KILLS=100 BURST=10000 $(BIN)/pytest --capture no tests/system/test_kills.py tests/system/test_recovery.py \
 	  tests/system/test_stale_owner.py tests/system/test_hostile_senders.py
+	$(BIN)/python benchmarks/webhook.py steady
 
 prove-crashes: .venv/.installed-dev
 	CRASHES=moments PAIRS_EACH=1 STOPS_EACH=1 STATEMENTS_EACH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal \

@@ -5,7 +5,7 @@ The tests' tokens and secrets, and the mail addresses and phone numbers of their
 * what is captured of each test's standard output and error, where commands that run in the test's process speak,
 * what the processes that a test starts print (`syncd` itself, and the daemon of the tests), and their log files,
 * each record of our loggers and of the libraries beneath us as it is logged, before the log strikes anything out,
-* each line that syncd's log writes, and each body of ``/metrics``.
+* each line that syncd's log writes, each body of ``/metrics``, and each page.
 
 A test in which one is seen fails. Where values are asked for on purpose, it says so and why:
 ``@pytest.mark.shows_values("…")``.
@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import HTMLResponse
 
 from syncd import logs, metrics
 
 TOKENS = (
     b"0dd/t0ken", b"a-page-token", b"a-secret-token", b"a-token-of-the", b"a_page_token", b"a_path_that_nobody",
-    b"canary-0a1b", b"made-up-path", b"made-up-secret", b"sandbox-token", b"tokqxtoken", b"whsec_",
+    b"canary-0a1b", b"canary-token", b"demo-webhook-secret", b"hub-token", b"made-up-path", b"made-up-secret",
+    b"sandbox-token", b"spoke-token", b"tokforget1", b"tokqxtoken", b"whsec_",
 )  # fmt: skip
 PEOPLE = {  # a sign that is cheap to look for -> what it may be part of: all people of the tests live and answer there
     b"@": re.compile(rb"(?<![a-z0-9.+-])[a-z0-9.+-]+@(?:[a-z0-9-]+\.)*example\.(?:com|org|net|test)\b"),
@@ -72,6 +74,7 @@ class Canaries:
         self._watch(logging.Logger, "handle", before=self._logged)
         self._watch(logs._Handler, "format", after=lambda line: self.look("a line of the log", line))
         self._watch(metrics.Metrics, "render", after=lambda body: self.look("/metrics", body))
+        self._watch(HTMLResponse, "render", after=lambda body: self.look("a page", body))
         self._watch(pytest.CaptureFixture, "readouterr", after=self._read)
         self._watch_processes()
 
@@ -141,14 +144,21 @@ class Canaries:
         for name, content in report.sections:
             if "stdout" in name or "stderr" in name:
                 self.look(name.lower(), content)
-        if (folder := getattr(item, "funcargs", {}).get("tmp_path")) is not None:
-            for path in folder.glob("log*"):
-                self.look(f"the file {path.name}", path.read_bytes())
+        for path in sorted({path for folder in _folders_of(item) for path in folder.glob("log*")}):
+            self.look(f"the file {path.name}", path.read_bytes())
 
     def _verdict(self, item: pytest.Item) -> str:
         if (marker := item.get_closest_marker(MARKER)) is not None:
             return "" if marker.args else f"{MARKER} needs a reason"
         return "Seen, and nobody may see it:\n" + "\n".join(self.seen) if self.seen else ""
+
+
+def _folders_of(item: pytest.Item) -> Iterator[Path]:
+    """Where the processes of a test may log: its own folder, and those of places that it shares with other tests."""
+    for given in getattr(item, "funcargs", {}).values():
+        folder = given if isinstance(given, Path) else getattr(given, "folder", None)
+        if isinstance(folder, Path):
+            yield folder
 
 
 def _nothing(_: Any) -> None:

@@ -15,6 +15,16 @@ from syncd.clock import WallClock
 from syncd.logs import configure
 from syncd.metrics import Metrics
 
+class Place:
+    def __init__(self, folder):
+        self.folder = folder
+
+@pytest.fixture
+def place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("place"))
+    (made.folder / "log0").write_text("+12025550147")
+    return made
+
 def test_seen_in_a_record():
     logging.getLogger("syncd.pull").warning("Read %s.", "ana.ruiz@example.com")
 
@@ -41,6 +51,9 @@ def test_seen_in_what_a_test_reads(capsys):
 def test_seen_in_a_log_file(tmp_path):
     (tmp_path / "log0").write_text("+12025550147")
 
+def test_seen_in_the_log_of_a_place(place):
+    assert place.folder
+
 def test_seen_in_what_a_process_prints():
     subprocess.run([sys.executable, "-c", "import syncd; print('sandbox-token')"], capture_output=True)
 
@@ -63,6 +76,10 @@ def test_shown_with_a_reason():
 def test_shown_without_a_reason():
     print("to ana.ruiz@example.com")
 """
+
+
+def test_this_run_is_watched(pytestconfig):
+    assert isinstance(pytestconfig.pluginmanager.get_plugin("canaries"), Canaries)
 
 
 @pytest.mark.shows_values("marks are planted here, and the run around this one sees them too")

@@ -33,6 +33,7 @@ SIGNED_IN = {"Authorization": f"Bearer {PAGE_TOKEN}"}
 ON = {"page_token": PAGE_TOKEN, "show_people": True}
 FORM_TOKEN = (b"7" * 32).hex()
 BUTTON = "Show who this is"
+ASKED_FOR = pytest.mark.shows_values("the page shows who it is to whoever is signed in and asks")
 
 
 class Office:
@@ -113,6 +114,7 @@ def marks_in(text):
 # --- who may see it
 
 
+@ASKED_FOR
 def test_whoever_is_signed_in_sees_name_mail_stage_and_a_link(office):
     answer = office.press(office.site(**ON), headers=SIGNED_IN)
     assert answer.status_code == 200
@@ -128,6 +130,7 @@ def test_whoever_is_signed_in_sees_name_mail_stage_and_a_link(office):
     assert "No candidate&#x27;s data is on these pages" not in answer.text
 
 
+@ASKED_FOR
 def test_whoever_a_proxy_vouches_for_sees_it_too(office):
     asgi = office.site(proxy_header="X-Forwarded-User", proxies=["10.0.0.5"], show_people=True)
     assert FIRST in office.press(asgi, headers={"X-Forwarded-User": "ada"}, peer="10.0.0.5").text
@@ -173,6 +176,7 @@ def test_to_switch_it_on_where_nobody_signs_in_is_worth_a_look():
 # --- what it costs and leaves behind
 
 
+@ASKED_FOR
 def test_only_a_press_costs_a_call_and_each_asks_anew(office):
     asgi, before, arrived = office.site(**ON), office.calls(), len(office.boxes["acme"].arrivals)
     texts = office.pages(asgi, headers=SIGNED_IN)
@@ -186,6 +190,7 @@ def test_only_a_press_costs_a_call_and_each_asks_anew(office):
     assert asked.count(f"candidates/{office.row}") == 2
 
 
+@ASKED_FOR
 def test_nothing_of_it_is_left_behind(office):
     log = io.StringIO()
     logs.configure(log, office.clock, level="debug", form="json")
