@@ -24,6 +24,7 @@ HUB = "acme"
 LOOKED_UP_BY = ("email", "shortcode", "source_id", "search")  # a list that is asked for so shows some, and maybe none
 RESULTS = ("results", "candidates")  # lists in which whom a screening service made is seen first
 FILES = "/resumes/"  # what lies there is fetched without a token, and counts against no limit
+LONGEST_WINDOW_S = 30.0  # between the read and the write of one update, waiting for the budget included
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
 SETTLES_S = 1.0  # from a look to its place in the store
 DEATH_S = 3.0  # a look that came so shortly before a kill may have been forgotten with the process
@@ -379,7 +380,11 @@ def _judged(run: Run, kept: Kept, name: str, entries: Sequence[Entry], at: int) 
         return
     if not run.same(name, kept, entry.before, kept, last.after):
         return  # what stood there was ours already
-    if not kept.was_read(entry.id, last.at, entry.at) or _never_seen(run, kept, name, entries, last):
+    if not kept.was_read(entry.id, last.at, entry.at):
+        if not kept.was_read(entry.id, entry.at - LONGEST_WINDOW_S, entry.at):
+            yield f"blind: {name} {entry.id} at {kept.name} at {entry.at:.3f}: written, and not read before"
+        return
+    if _never_seen(run, kept, name, entries, last):
         return
     who = kept.who(EDITED[name], entry.id)
     if who is None or _was_a_step(run, kept, name, who, last) or _is_wanted(run, kept, name, who, entry, last):
