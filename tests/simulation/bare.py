@@ -21,10 +21,10 @@ from syncd import settle
 from syncd.connector import Walk
 from syncd.cycle import Engine, Lane
 from syncd.errors import NotSent, OutcomeUnknown, Unavailable
-from syncd.mapping import TERMINAL, canonical
 from syncd.model import Cursor, Draft, Fields, Kind, Page, Record, Ref
 from syncd.setup import World
-from tests.simulation.core import POLL_S, SWEEP_S, NoRoad, Options, Simulation, _never_seen
+from tests.simulation.core import POLL_S, SWEEP_S, NoRoad, Options, Simulation
+from tests.simulation.verdicts import MADE_UP_PHONE
 
 T = TypeVar("T")
 
@@ -56,12 +56,10 @@ BEHIND_S = 60.0
 LATE_S = 3.0
 ZOMBIE_S = 4.0
 NO_SWEEP_S = 1e6
-MADE_UP_PHONE = "+12025559999"
 UNMAPPED = "Limbo"
 _POLLED = "SELECT polled_at FROM cursors WHERE connection = 'hub' AND walk = 'rows'"
 _KNOWN = "SELECT id, version, updated_at FROM records WHERE connection = 'hub' AND kind = 'application'"
 _WAITING = "SELECT (SELECT count(*) FROM intents WHERE state <> 'held') + (SELECT count(*) FROM marks)"
-READ_BEFORE_S = 0.1  # between the effect of a read and that of the write that follows it at once, on an empty road
 
 
 @dataclass
@@ -371,10 +369,6 @@ class Hunt(Simulation):
 
     async def _judge_convergence(self) -> None:
         await super()._judge_convergence()
-        self._judge_reads()
-        self._judge_words()
-        self._judge_endings()
-        self._judge_presence()
         if "quiet" in self.conditions and not self.violations:
             await self._judge_quiet()
         if "polled often" in self.conditions:  # some list is always being read
@@ -385,78 +379,6 @@ class Hunt(Simulation):
             self.violations = [v for v in self.violations if not (v.startswith("I20 ") and MADE_UP_PHONE in v)]
         if "left wins" in self.conditions:  # an older word of the left end may win there
             self.violations = [v for v in self.violations if not v.startswith("I5 ")]
-
-    def _judge_reads(self) -> None:
-        """I6: whoever writes has read that record just before, with nothing in between."""
-        for name, system in self.systems.items():
-            reads: dict[Ref, float] = {}
-            bound = READ_BEFORE_S * (15 if "slow" in self.conditions else 1) + 1e-6
-            for entry in system.log:
-                if entry.action in ("read", "lost"):
-                    reads[entry.ref] = entry.at
-                elif entry.by == "api" and entry.action == "update" and entry.at - reads.get(entry.ref, 0.0) > bound:
-                    self.violations.append(f"I6 {name} {entry.ref} was written without a look at it just before")
-
-    def _judge_words(self) -> None:
-        """I5: what we write, somebody has said."""
-        said: set[tuple[str, str]] = {("stage", "New"), ("status", "open")}
-        for system in self.systems.values():
-            for entry in system.log:
-                if entry.by == "human":
-                    said |= {(field, canonical(field, value)) for field, value in entry.after.items()}
-        if "respelled" in self.conditions:
-            said |= {(field, value.upper()) for field, value in said if field == "name"}
-        for name, system in self.systems.items():
-            made_up = {("phone", MADE_UP_PHONE)} if "defaults" in self.conditions and name == "plain" else set()
-            upper = name == "plain"
-            for entry in system.log:
-                for field, value in entry.after.items() if entry.by == "api" and entry.action != "read" else ():
-                    word = (field, canonical(field, value))
-                    is_capitals = field == "name" and "respelled" in self.conditions and word[1].isupper()
-                    if (value is not None and word not in said | made_up) or (is_capitals and not upper):
-                        self.violations.append(f"I5 {name} {entry.ref} {field}: {value} was written, nobody said it")
-
-    def _judge_endings(self) -> None:
-        """I15: nobody who was hired or turned down is moved on by us, unless somebody said so afterwards elsewhere."""
-        words = self.world.connections["hub"].vocabulary.words["stage"]
-        for name, system in self.systems.items():
-            ended: dict[Ref, Any] = {}
-            seen: set[Ref] = set()  # read since, so that the write did not just cross the ending
-            for entry in system.log:
-                if entry.action == "read" and entry.ref in ended:
-                    seen.add(entry.ref)
-                if "stage" not in entry.after:
-                    continue
-                terminal = words.ours(str(entry.after["stage"])) in TERMINAL
-                if entry.by == "human":
-                    ended.pop(entry.ref, None)
-                    seen.discard(entry.ref)
-                    if terminal:
-                        ended[entry.ref] = entry
-                elif (
-                    entry.ref in ended
-                    and entry.ref in seen
-                    and not _never_seen(system, ended[entry.ref], "stage")
-                    and not self._moved_elsewhere(system, entry, ended[entry.ref].at)
-                ):
-                    self.violations.append(f"I15 {name} {entry.ref}: an ending was left, and nobody said so since")
-
-    def _moved_elsewhere(self, system: MemorySystem, entry: Any, since: float) -> bool:
-        who = self.identity(system, entry.ref)
-        return any(
-            said.by == "human" and "stage" in said.after and said.at >= since - 0.2
-            for other in self.systems.values()
-            for said in other.log
-            if (other is not system or said.ref != entry.ref)
-            and said.ref in other.things
-            and said.ref.kind is Kind.APPLICATION
-            and self.identity(other, said.ref) == who
-        )
-
-    def _judge_presence(self) -> None:
-        """I12: nothing is ever told to be gone that nobody has removed (nobody removes anything here)."""
-        for connection, ref in self.database.execute("SELECT connection, ref FROM journal WHERE what = 'vanished'"):
-            self.violations.append(f"I12 {ref} of {connection} was told to be gone, and nobody had removed it")
 
 
 def hunt(conditions: frozenset[str]) -> Callable[[int], list[str]]:

@@ -27,6 +27,7 @@ from syncd.model import Kind, Ref
 from syncd.reconcile import End
 from syncd.setup import Connection, Pair, World
 from syncd.store import Store, open_engine
+from tests.simulation import verdicts
 
 START = 1_800_000_000.0
 POLL_S = 90.0
@@ -94,7 +95,6 @@ class Options:
     crash_at: int | None = None
     crash_share: float = 0.0
     faults: tuple[str, ...] | None = None
-    people: bool = True
     minutes: float | None = None  # None: drawn
     poll_s: float = POLL_S
     small: bool = False  # one job, two people, three scripted acts: for running it once per crash point
@@ -102,6 +102,8 @@ class Options:
 
 class Simulation:
     """One seed, from its world to its verdict."""
+
+    conditions: frozenset[str] = frozenset()  # see ``bare``
 
     def __init__(self, seed: int, options: Options | None = None) -> None:
         self.seed = seed
@@ -116,7 +118,7 @@ class Simulation:
         self.plain = MemorySystem("plain", self.clock, prefix="p", versions=versions)
         self.newborn = MemorySystem("newborn", self.clock, prefix="n", versions=versions)
         self.systems = {"hub": self.hub, "plain": self.plain, "newborn": self.newborn}
-        self.moments = self.writes_sent = 0
+        self.moments = 0
         self.state = (0, 0)
         self.changing_moments: list[int] = []  # at which something stands otherwise than a moment before
         self.crashes = 0
@@ -130,7 +132,7 @@ class Simulation:
         self.database: Any = self.store.engine.raw_connection().driver_connection
         self.store.around = self._moment
         for system in self.systems.values():
-            system.fault = self._fault
+            system.fault = self.faults
             system.crash = self._moment
         self._population()
 
@@ -281,21 +283,23 @@ class Simulation:
 
     # crashes
 
-    def _fault(self, method: str, what: str) -> str | None:
-        self.writes_sent += method != "GET"
-        return self.faults(method, what)
-
     def _moment(self, moment: str) -> None:
         """A commit or a call begins or ends; here the process may die."""
         self.moments += 1
-        state = (self.database.total_changes, self.writes_sent)
-        if state != self.state:
-            self.state = state
-            self.changing_moments.append(self.moments)
+        if self.options.small:
+            self._mark_change(is_committed=moment == "after")
         dies = self.crashing and self.chance.random() < self.options.crash_share
         if dies or self.moments == self.options.crash_at:
             self.crashes += 1
             raise Crash(moment)
+
+    def _mark_change(self, *, is_committed: bool) -> None:
+        """Whether what outlives the process, what is committed and what the systems were told, has just changed."""
+        committed = self.database.total_changes if is_committed else self.state[0]
+        told = sum(entry.action not in ("read", "lost") for system in self.systems.values() for entry in system.log)
+        if (committed, told) != self.state:
+            self.state = (committed, told)
+            self.changing_moments.append(self.moments)
 
     # the run
 
@@ -316,7 +320,7 @@ class Simulation:
         await asyncio.gather(*self._tasks)
         self.crashing, self.faults.on = False, False
         await self._heal()
-        judge_safety(self)
+        verdicts.judge_safety(self)
         await self._judge_convergence()
         if not self.options.small and self.seed % 3 == 0:  # a further sweep costs a fifth of a run
             await self._judge_quiet()
@@ -326,12 +330,15 @@ class Simulation:
         healed = self.clock.now()
         while self.clock.now() < healed + 3 * SWEEP_S + 2 * POLL_S:
             await self._serve_until(self.clock.now() + LOOK_S)
-            if not await self.store.run(self._is_busy, healed):
+            unread = await self.store.run(self._unread, healed)
+            if not unread and not await self.store.run(left_to_do):
                 return
+        if unread:
+            self.violations.append(f"I23 {unread} were never walked whole again")
 
-    def _is_busy(self, connection: sa.Connection, healed: float) -> bool:
+    def _unread(self, connection: sa.Connection, healed: float) -> Any:
         walks = [(name, walk.name) for name in self.world.connections for walk in self.world.walks_of(name)]
-        return bool(left_to_do(connection) or unswept(connection, walks, healed))
+        return unswept(connection, walks, healed)
 
     async def _script(self) -> None:
         """The small world's acts: a move at the hub, a correction at a spoke, a newcomer at the other."""
@@ -351,7 +358,7 @@ class Simulation:
             await self._script()
             return
         end = self.clock.now() + self.day_s
-        while self.options.people and self.clock.now() < end:
+        while self.clock.now() < end:
             await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 60.0]))
             self.act()
 
@@ -456,6 +463,11 @@ class Simulation:
         for spoke in ("plain", "newborn"):
             for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
                 self._compare(spoke, kind, held, members)
+        verdicts.judge_reads(self)
+        verdicts.judge_words(self)
+        verdicts.judge_endings(self)
+        verdicts.judge_presence(self)
+        verdicts.judge_holds(self)
 
     def _members(self) -> dict[str, str]:
         with self.store.engine.connect() as connection:
@@ -480,16 +492,28 @@ class Simulation:
                 told = {canonical(name, self.hub.things[ref].fields.get(name)) for ref in ours}
                 told |= {canonical(name, self.systems[spoke].things[ref].fields.get(name)) for ref in theirs}
                 is_open = any(is_held("hub", ref, name) for ref in ours) or any(is_held(spoke, r, name) for r in theirs)
-                if len(told) > 1 and not is_open and not self._is_left_alone(kind, who, name):
+                if len(told) > 1 and not is_open and not self._is_left_alone(spoke, kind, who, name):
                     self.violations.append(f"I20 {kind} {who} {name}: {sorted(told)} at hub and {spoke}, not held")
 
-    def _is_left_alone(self, kind: Kind, who: tuple[str, ...], name: str) -> bool:
-        """Rows that differed at first sight are left; a job's status and one-way drift are not written back."""
+    def _is_left_alone(self, spoke: str, kind: Kind, who: tuple[str, ...], name: str) -> bool:
+        """Rows that differed at first sight are left, and in a one-way world what a spoke's people say of people."""
         if kind is Kind.CANDIDATE:
             rows = [thing for thing in self.hub.of(Kind.APPLICATION) if self.identity(self.hub, thing.ref)[:1] == who]
             first = [thing for thing in rows if len(rows) > 1]
-            return self.one_way or bool(first and self._differed_at_first(rows, name))
+            if self.one_way and self._was_said(spoke, who, name):
+                return True
+            return bool(first and self._differed_at_first(rows, name))
         return False
+
+    def _was_said(self, spoke: str, who: tuple[str, ...], name: str) -> bool:
+        """Whether the spoke's own people said so about somebody."""
+        system = self.systems[spoke]
+        return any(
+            entry.by == "human" and name in entry.after
+            for entry in system.log
+            if entry.ref.kind is Kind.CANDIDATE and entry.ref in system.things
+            if self.identity(system, entry.ref)[:1] == who
+        )
 
     def _differed_at_first(self, rows: list[Any], name: str) -> bool:
         """Whether a row told another value than its person's other rows when it was first read."""
@@ -559,125 +583,6 @@ class Simulation:
 
 def same_mail(one: Any, other: Any) -> bool:
     return canonical("email", one.fields["email"]) == canonical("email", other.fields["email"])
-
-
-def judge_safety(simulation: Simulation) -> None:
-    """I1 and I5 from the servers' logs."""
-    for name, system in simulation.systems.items():
-        for kind in (Kind.JOB, Kind.CANDIDATE, Kind.APPLICATION):
-            if system.facts.rows and kind is Kind.CANDIDATE:
-                continue
-            for who, refs in simulation.by_identity(system, kind).items():
-                made = {entry.ref for entry in system.log if entry.action == "create" and entry.by == "api"}
-                if len(refs) > 1 and made & set(refs):
-                    simulation.violations.append(f"I1 {len(refs)} of {kind} {who} at {name}")
-    for name, system in simulation.systems.items():
-        for index, entry in enumerate(system.log):
-            if entry.by == "api" and entry.action == "update":
-                _judge_write(simulation, name, system, index)
-
-
-def _judge_write(simulation: Simulation, name: str, system: MemorySystem, index: int) -> None:
-    entry = system.log[index]
-    for field_, value in entry.after.items():
-        last = _last_human(system, entry.ref, field_, index)
-        if last is None or last.after[field_] == value:
-            continue
-        if canonical(field_, system_value_before(entry, field_)) != canonical(field_, last.after[field_]):
-            continue  # what stood there was ours already
-        if _in_window(system, last.no, index) or _never_seen(system, last, field_) or _before_sight(system, last):
-            continue
-        if _brought_into_step(simulation, system, last, field_) or _was_out(system, last, field_):
-            continue
-        if not _is_wanted(simulation, system, entry, field_, value, last.at):
-            told = f"{last.after[field_]} (by a human) became {value} by us, no later edit says so"
-            simulation.violations.append(f"I5 {name} {entry.ref} {field_}: {told}")
-
-
-def system_value_before(entry: Any, name: str) -> Any:
-    return entry.before.get(name)
-
-
-def _last_human(system: MemorySystem, ref: Ref, name: str, before: int) -> Any:
-    for entry in reversed(system.log[:before]):
-        if entry.ref == ref and entry.by == "human" and entry.action == "update" and name in entry.after:
-            return entry
-    return None
-
-
-def _in_window(system: MemorySystem, edit: int, write: int) -> bool:
-    """Whether the edit fell between our read and our write: the one window that nobody can close."""
-    ref = system.log[write].ref
-    return not any(entry.ref == ref and entry.action == "read" for entry in system.log[edit:write])
-
-
-def _never_seen(system: MemorySystem, last: Any, name: str) -> bool:
-    """Whether people went away and came back between two of our reads: nobody can see that."""
-    first = last
-    for entry in reversed(system.log[: last.no]):
-        if entry.ref == last.ref and entry.by == "api" and entry.action != "lost":
-            break
-        if entry.ref == last.ref and name in entry.after:
-            first = entry
-    return canonical(name, first.before.get(name)) == canonical(name, last.after[name])
-
-
-def _before_sight(system: MemorySystem, last: Any) -> bool:
-    """Whether a row of a person was edited before we ever read it: at first sight the latest row speaks for all."""
-    return system.facts.rows and not any(
-        entry.ref == last.ref and entry.by == "api" and entry.action != "lost" for entry in system.log[: last.no]
-    )
-
-
-def _was_out(system: MemorySystem, last: Any, name: str) -> bool:
-    """Whether a write of ours of the very same value was out, its answer unknown: nobody can tell the two apart."""
-    earlier = _last_human(system, last.ref, name, last.no)
-    since = earlier.at if earlier is not None else 0.0
-    return any(
-        since <= at <= last.at
-        and ref == last.ref
-        and canonical(name, fields.get(name)) == canonical(name, last.after[name])
-        for at, ref, fields in system.begun
-        if name in fields
-    )
-
-
-def _brought_into_step(simulation: Simulation, system: MemorySystem, last: Any, name: str) -> bool:
-    """Whether the edit said what another system told already: that was a step into agreement, not a change to carry."""
-    kind = Kind.CANDIDATE if name in ("name", "phone") else last.ref.kind
-    if last.ref not in system.things:
-        return True
-    who = simulation.identity(system, last.ref)[: 1 if kind is Kind.CANDIDATE else 2]
-    for other in simulation.systems.values():
-        told: dict[Ref, Any] = {}
-        for entry in other.log:
-            if entry.at <= last.at and name in entry.after and (other is not system or entry.ref != last.ref):
-                told[entry.ref] = entry.after[name]
-        for ref, value in told.items():
-            same = ref in other.things and simulation.identity(other, ref)[: len(who)] == who
-            if same and canonical(name, value) == canonical(name, last.after[name]):
-                return True
-    return False
-
-
-def _is_wanted(simulation: Simulation, system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:
-    """Whether some human said this value after ``since`` about the same thing."""
-    kind = Kind.CANDIDATE if name in ("name", "phone") else entry.ref.kind
-    if entry.ref not in system.things:
-        return True
-    who = simulation.identity(system, entry.ref)
-    who = who[:1] if kind is Kind.CANDIDATE else who
-    for other in simulation.systems.values():
-        for said in other.log:
-            if said.by != "human" or name not in said.after or said.ref not in other.things:
-                continue
-            if (other is system and said.ref == entry.ref) or said.at < since - 1e-9:
-                continue
-            his = simulation.identity(other, said.ref)
-            his = his[:1] if kind is Kind.CANDIDATE else his
-            if his == who and canonical(name, said.after[name]) == canonical(name, value):
-                return True
-    return False
 
 
 def play(seed: int, options: Options | None = None) -> Simulation:
