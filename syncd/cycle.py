@@ -456,7 +456,7 @@ class Engine:
         with lane.road.calling(priority):
             try:
                 answers = {ref: await lane.connector.get(ref)}
-            except Rejected as error:
+            except (Rejected, Gone, Stale, Taken) as error:
                 await self.store.run(pull.unmark, lane.connection.name, ref, asked_at)
                 log.warning("A record cannot be read.", action="unreadable", ref=str(ref), why=str(error))
                 return
@@ -557,15 +557,16 @@ class Engine:
         return End(due, *guards)
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
-        """A walk broke off: it goes on at its token, or, after several failures, begins again another time."""
+        """A walk broke off: it goes on at its token, or, after a refusal or several failures, begins anew later."""
         mode = lane.walking.pop(walk.name).mode
         self.mention("broken_off", connection=lane.connection.name, walk=walk.name, mode=mode)
-        if isinstance(error, StopAsyncIteration) or lane.failures + 1 >= FAILURES_BEFORE_RESTART:
+        is_away = isinstance(error, Unavailable | AuthFailed)
+        if not is_away or lane.failures + 1 >= FAILURES_BEFORE_RESTART:
             retry_at = self.clock.now() + min(lane.connection.poll_s, 300.0)
             why = str(error) or "the list ended without a proof of its end"
             await self.store.run(pull.abandon_walk, lane.connection.name, walk.name, why, retry_at)
-        if isinstance(error, SyncdError):
-            raise error
+        if isinstance(error, SyncdError):  # a list that is refused is no better than one that is away
+            raise error if is_away else Unavailable(str(error)) from error
 
     def _walked(self, lane: Lane, walk: Walk, taken: "TakenIn") -> None:
         del lane.walking[walk.name]

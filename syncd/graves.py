@@ -24,6 +24,8 @@ def append(path: Path, sealer: Sealer, lines: Iterable[Line]) -> None:
         if not path.exists():
             replace_synced(path, _text(_head(sealer)))
         with path.open("a") as file:
+            if not path.read_bytes().endswith(b"\n"):  # a line that a power cut tore: what follows is one of its own
+                file.write("\n")
             file.write("".join(map(_text, lines)))
             file.flush()
             os.fsync(file.fileno())

@@ -234,9 +234,7 @@ class Daemon:
 
     async def _work_on(self) -> None:
         """The first look, if there was none under this config, then every lane for ever."""
-        for lane in self.engine.lanes.values():
-            lane.walking.clear()  # a list that was left in the middle goes on at its token
-            lane.parked.pop(Priority.LOOKUP, None)
+        self._open_lanes()
         await self.engine.begin()
         self._has_begun = True
         if not await self.engine.has_learnt():
@@ -247,6 +245,11 @@ class Daemon:
         with schedule.waking(self.engine, self._polls):
             lanes = self.engine.lanes.items()
             await asyncio.gather(*(self._kept_up(f"lane {name}", partial(self._drive, lane)) for name, lane in lanes))
+
+    def _open_lanes(self) -> None:
+        for lane in self.engine.lanes.values():
+            lane.walking.clear()  # a list that was left in the middle goes on at its token
+            lane.parked.pop(Priority.LOOKUP, None)
 
     async def _drive(self, lane: Lane) -> None:
         lane.walking.clear()
@@ -297,18 +300,26 @@ class Daemon:
         if command not in DRIVES:
             return await self._run_command(app, command, arguments, progress)
         async with self._one_driver:
-            await self._wind_down()
             world, scheduled = self.engine.world, self.engine.scheduled
             try:
-                for lane in self.engine.lanes.values():
-                    lane.walking.clear()
-                    lane.parked.pop(Priority.LOOKUP, None)
+                await self._wind_down()
+                self._open_lanes()
                 return await self._run_command(app, command, arguments, progress)
             finally:
                 self.engine.world, self.engine.scheduled = world, scheduled
                 self.engine.allow_empty = self.engine.allow_large = False
                 if not self._stopping.is_set():
-                    self._begin_work()
+                    await self._go_on()
+
+    async def _go_on(self) -> None:
+        """The lanes are driven again, or still, where whoever handed over hung up before they had come to rest."""
+        work = self._work
+        if work is not None and not work.done() and not work.cancelling():
+            for lane in self.engine.lanes.values():
+                lane.parked.pop(Priority.LOOKUP, None)
+            return
+        await _ended([work] if work else [])
+        self._begin_work()
 
     # watching and telling
 

@@ -11,7 +11,7 @@ from connectors.memory import FACTS, MemorySystem
 from syncd import decide, push, schema, switches
 from syncd.agenda import agenda_of, left_to_do
 from syncd.clock import run_stepped
-from syncd.errors import AuthFailed, NotSent, OutcomeUnknown, Parked, Rejected, Unavailable
+from syncd.errors import AuthFailed, Gone, NotSent, OutcomeUnknown, Parked, Rejected, Unavailable
 from syncd.limits import Priority
 from syncd.model import Kind, Ref
 from syncd.plan import Emptied, Guard
@@ -599,6 +599,31 @@ def test_a_walk_that_breaks_off_goes_on_where_it_was(quick):
     world.systems["plain"].fault = lambda method, what: "lost_before" if what == "jobs" and next(fault) == 2 else None
     world.live(30.0)
     assert len(pages_read(world, "plain", "jobs")) == 6, "five pages, one of them twice"
+
+
+@pytest.mark.parametrize("error", [Rejected("GET answered 400"), Gone("GET answered 404")])
+def test_a_list_that_is_refused_is_asked_for_anew_and_not_at_once_for_ever(quick, error):
+    """The token of its next page has expired, or another account's token is refused as no such thing."""
+    world = quick("rows", "plain")
+    many_jobs(world, 20)
+    engine = world.live(FIRST_S, learn=True)
+    calls, honest = [], world.connectors["plain"].pull
+
+    async def refused(walk, since):
+        calls.append((world.clock.now(), since.token))
+        raise error
+        yield
+
+    world.connectors["plain"].pull = refused
+    with capture_logs() as lines:
+        world.live(600.0, engine)
+    assert 3 < len(calls) < 60
+    assert {line["why"] for line in lines if line.get("action") == "away"} == {str(error)}
+    assert all(token is None for _, token in calls)
+    assert world.cursor("plain", "jobs").error == str(error)
+    world.connectors["plain"].pull = honest
+    world.live(600.0, engine)
+    assert world.cursor("plain", "jobs").error is None
 
 
 def test_a_walk_that_breaks_off_again_and_again_begins_anew_later(quick):

@@ -227,6 +227,16 @@ def test_the_file_of_another_store_is_refused(scene, tmp_path):
         asyncio.run(forget.replay(scene.app))
 
 
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_line_that_a_power_cut_tore_does_no_harm_to_the_next(scene, cut):
+    file, line = scene.settings.tombstones_path, {"digest": "d", "grave": "g", "at": 1.0}
+    graves.append(file, scene.sealer, [line, line])
+    file.write_bytes(file.read_bytes()[:-cut])
+    graves.append(file, scene.sealer, [line | {"grave": "h"}])
+    known = [told["grave"] for told in graves.read(file, scene.sealer)[1]]
+    assert known == ["g", *(["g"] if cut == 1 else []), "h"]
+
+
 def test_a_lost_file_is_written_anew_from_the_database(scene):
     scene.forget()
     file = scene.settings.tombstones_path
