@@ -34,7 +34,7 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     frozen = "anonymized" in record.traits
     if frozen and not member.frozen:
         _hold(work, person, member, "", "erasure")  # what stands elsewhere is for a person to erase
-    moved = {name for name, digest in told.items() if member.seen.get(name) != digest}
+    moved = [name for name, digest in told.items() if member.seen.get(name) != digest]
     if not moved and not member.gone and frozen == member.frozen:
         return person, False
     was_gone, member.gone, member.frozen = member.gone, False, frozen
@@ -44,7 +44,7 @@ def absorb_row(work: Work, connection: Connection, record: Record, told: Digests
     work.tx.put_member(member)
     for name in sorted(moved) if not frozen else ():
         _speak(work, connection, person, member, name, first=name in first_told)
-    for name in sorted(told.keys() - moved) if was_gone and not frozen else ():
+    for name in sorted(told.keys() - set(moved)) if was_gone and not frozen else ():
         if member.seen[name] != person.seen.get(name):
             _differ(work, person, member, name)  # what was written while the row was gone went past it
     return person, True

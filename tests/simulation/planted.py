@@ -415,6 +415,16 @@ ENGINE = (
         ("engine", "restless"),
     ),
     Bug(
+        "a change is held",
+        "what one end alone has changed is held as a conflict instead of being carried",
+        ("I20",),
+        rewritten(
+            reconcile._carry,
+            ("    return _write(name, source, changed, target)", '    return Verdict(Do.HOLD, reason="conflict")'),
+        ),
+        ("engine",),
+    ),
+    Bug(
         "newest row speaks",
         "of a person's rows the newest speaks, whichever was edited",
         ("I20",),

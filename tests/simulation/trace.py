@@ -2,7 +2,7 @@
 
 What the played systems saw and did, every statement that the store was given with its values, every line of the log,
 and what stands in each table in the end (the journal among them). Run as a script it plays the seeds that it is given:
-``python -m tests.simulation.trace 7 8``.
+``python -m tests.simulation.trace 7 8``, and from a million on the seeds of the whole.
 """
 
 import sys
@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 
 from syncd import schema
 from tests.simulation.core import Options, Simulation
+from tests.simulation.swarm import Swarm
 
 CRASHES = Options(crash_share=0.001)
+WHOLE = 1_000_000  # from here on the numbers are those of the whole
 
 
 def trace_of(seed: int, options: Options = CRASHES) -> bytes:
@@ -27,6 +29,18 @@ def trace_of(seed: int, options: Options = CRASHES) -> bytes:
         simulation.run()
     simulation.database.set_trace_callback(None)
     return "\n".join([f"== seed {seed}", *statements, *map(repr, log), *_told(simulation), ""]).encode()
+
+
+def whole_of(seed: int) -> bytes:
+    """The same of a seed of the whole, by what its systems saw and did and every statement."""
+    swarm = Swarm(seed)
+    statements: list[str] = []
+    driven: Any = swarm.store.engine.raw_connection().driver_connection
+    driven.set_trace_callback(statements.append)
+    with capture_logs() as log:
+        found = swarm.run()
+    seen = [repr(one) for player in swarm.played.values() for one in (*player.box.arrivals, *player.box.effects)]
+    return "\n".join([f"== seed {WHOLE + seed}", *statements, *map(repr, log), *seen, *found, ""]).encode()
 
 
 def _told(simulation: Simulation) -> Iterator[str]:
@@ -47,4 +61,5 @@ def _rows(simulation: Simulation, table: sa.Table) -> list[Any]:
 
 if __name__ == "__main__":
     for given in sys.argv[1:]:
-        sys.stdout.buffer.write(trace_of(int(given)))
+        number = int(given)
+        sys.stdout.buffer.write(whole_of(number - WHOLE) if number >= WHOLE else trace_of(number))
