@@ -6,7 +6,6 @@ which faults there are and when the process dies. Then everything heals, and the
 """
 
 import asyncio
-import contextlib
 import gc
 import random
 import tomllib
@@ -202,6 +201,7 @@ class Swarm:
                 status = 200
             else:
                 status = await _told(self.site, scope, body)
+                self._judge_kept(scope, status)
             if self.faults.has("doubled"):
                 status = await _told(self.site, scope, body)
         except Crash:
@@ -209,12 +209,23 @@ class Swarm:
             raise LostConnection from None
         await Response(status_code=status)(scope, receive, send)
 
+    def _judge_kept(self, scope: Any, status: int) -> None:
+        """I8: of a system whose webhook was answered with a 2xx something has been kept."""
+        name = scope["path"].split("/")[2]
+        crashing, self.crashing = self.crashing, False  # this is no moment of the daemon's
+        is_kept = self.store.run_now(_is_kept, name)
+        self.crashing = crashing
+        if status == 200 and not is_kept:
+            self.bugs.append(f"I8 a webhook of {name} was answered with 200, and is not in the inbox")
+
     async def _delayed(self, scope: Any, body: bytes) -> None:
         """Something between has taken it, and delivers it when everything has gone on."""
         await self.clock.sleep_until(self.clock.now() + self.chance.choice((1.0, 30.0, 300.0)))
-        with contextlib.suppress(Crash):
+        try:
             if self.site is not None:
                 await _told(self.site, scope, body)
+        except Crash:
+            self.dies.set()
 
     async def _forge(self, scope: Any) -> None:
         """Somebody sends what no system has signed: it is refused, and nothing comes of it."""
@@ -311,11 +322,12 @@ class Swarm:
     async def _heal(self) -> list[str]:
         """Nobody does anything any more: until each list was walked whole once more and nothing waits."""
         healed = self.clock.now()
+        self._resume()
         while self.clock.now() < healed + LONGEST_REST_S:
-            self._resume()
             await self._serve_until(self.clock.now() + LOOK_S)
             if not (left := self.store.run_now(self._left, healed)):
-                return []
+                stopped = self.store.run_now(switches.stopped_scopes)
+                return [f"I22 {scope} was stopped, and nothing is wrong" for scope in sorted(stopped)]
         return [f"I22 {left} things are stuck"]
 
     def _resume(self) -> None:
@@ -399,6 +411,12 @@ async def _told(site: Any, scope: Any, body: bytes) -> int:
 
     await site(dict(scope), receive, send)
     return int(statuses[0])
+
+
+def _is_kept(connection: sa.Connection, name: str) -> bool:
+    """Whether any event of a system stands in the inbox."""
+    inbox = schema.inbox.c
+    return connection.execute(sa.select(inbox.id).where(inbox.connection == name).limit(1)).first() is not None
 
 
 def _make_tables(connection: sa.Connection) -> None:
