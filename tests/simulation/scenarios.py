@@ -304,6 +304,8 @@ def _paused(stage: Stage) -> Iterator[Wait]:
     stage.hub.edit(stage.one("hub", APPLICATION).ref, {"stage": "Deal"})
     stage.apply("hub", "Bob")
     yield 90.0
+    if stage.one("spoke", APPLICATION).fields["stage"] != "New" or len(stage.spoke.of(APPLICATION)) > 1:
+        stage.problems.append("something was written to what is paused")
     yield Command(decide.resume, ("spoke",))
     yield stage.told("spoke", APPLICATION, stage="Deal")
 
@@ -313,6 +315,9 @@ def _event(stage: Stage) -> Iterator[Wait]:
     stage.spoke.edit(ref, {"stage": "Deal"})
     connection = stage.world.world.connections["spoke"]
     yield Command(webhooks.keep, (connection, Notice(refs=(ref,)), "id e1"))
+    yield 5.0
+    if stage.died == 0 and stage.one("hub", APPLICATION).fields["stage"] != "Deal":
+        stage.problems.append("I8 what the webhook named was not looked at before the next poll")
     yield stage.told("hub", APPLICATION, stage="Deal")
 
 

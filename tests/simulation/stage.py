@@ -435,6 +435,7 @@ def differences(stage: Stage, calm: Told) -> list[str]:
     told = stage.ended()
     problems = [*stage.problems]
     if stage.scenario.race is not None:
+        problems += [f"more: {made}" for made in told.effects - calm.effects if " create " in made]
         return problems + [problem for problem in [stage.scenario.race(stage)] if problem]
     if told.felt - calm.felt:
         problems.append(f"I2 felt more than once: {told.felt}")
