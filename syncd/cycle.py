@@ -29,6 +29,7 @@ from syncd.plan import Emptied, Guard
 from syncd.resting import rest_others
 from syncd.setup import Connection, World
 from syncd.store import Store, Tx, recalled, remember
+from syncd.unlooked import forget_unlooked, is_unlooked, keep_unlooked
 from syncd.work import BESIDE, CREATE, Work, mark, note
 
 P = ParamSpec("P")
@@ -213,6 +214,7 @@ class Engine:
             self.learning = False
         if until is None:
             await self.store.run(copies.believe, [pair.name for pair in self.world.pairs])
+            await self.store.run(keep_unlooked, self._all_walks(), since)
             await self.store.run(remember, "learnt", self.world.stamp)
             await self.store.run(remember, "learnt_at", repr(self.clock.now()))
             await self.begin_sweeps()
@@ -644,11 +646,13 @@ def take_in(
     work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, passed: list[str], end: End | None
 ) -> TakenIn:
     """One page of a walk in one transaction, and with the last page its end."""
+    work.learning |= is_unlooked(work.sql, connection.name)
     unchanged = pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
     if end is None:
         return TakenIn(unchanged, work.wanted)
     pull.keep_passed(work, connection.name, walk.name, passed)
     emptied = finish_walk(work, connection, walk, end)
+    forget_unlooked(work.sql, connection.name, [walk.name for walk in work.world.walks_of(connection.name)])
     return TakenIn(unchanged, work.wanted, emptied, refuse_large(work, end.large) if end.large is not None else ())
 
 
@@ -671,6 +675,7 @@ def take_answers(
 
     False: a webhook had asked for it, and nothing is to be written for it.
     """
+    work.learning |= is_unlooked(work.sql, connection.name)
     is_webhooks = _is_webhooks(work, connection.name, next(iter(answers)), asked_at)
     if len(answers) > 1:
         pull.absorb(work, connection, [record for records in answers.values() for record in records], pull.READ)

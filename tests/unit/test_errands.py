@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from syncd import decide, schema
+from syncd import decide, schema, switches
 from syncd.model import Kind, Ref
 from syncd.reconcile import End
 from tests.unit.papers_world import PDF, WORDS, PaperConnector, with_papers
@@ -353,6 +353,23 @@ def test_who_stood_there_before_is_not_phoned(town):
     town.begin()
     town.run(900.0)
     assert town.desk.leaves == []
+
+
+@pytest.mark.parametrize("scope", ["*", "connection/rows"])
+def test_a_first_look_that_found_a_system_stopped_is_made_when_it_goes_on(quick, scope):
+    """Who stood there is not phoned then, and who comes there afterwards is."""
+    town = Town(quick, screen_at="screening")
+    town.apply(stage="Screen")
+    town.world.store.run_now(switches.stop, scope, "paused", town.world.clock.now())
+    town.begin()
+    town.world.store.run_now(switches.start, scope)
+    town.run(900.0)
+    assert (len(town.spoke.of(APPLICATION)), town.desk.leaves) == (1, [])
+    late = town.apply(name="Bob Lee", email="bob@example.com", phone="+12025550101")
+    town.run(900.0)
+    town.hub.edit(Ref(APPLICATION, late), {"stage": "Screen"})
+    town.run(900.0)
+    assert len(town.desk.leaves) == 1
 
 
 def test_nobody_is_phoned_at_a_default_number(quick):
