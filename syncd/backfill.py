@@ -129,7 +129,7 @@ async def _prepare(engine: Engine, longest: float, *, whole: str) -> float | Non
         await engine.begin_sweeps()
     if until is None and not engine.allow_large:
         await _refuse_large(engine)
-    stopped = await engine.store.run(_stopped)
+    stopped = await engine.store.run(_stopped, engine.world)
     if stopped and not engine.allow_empty:
         raise PlanRefused(f"{stopped}; look into it, then `syncd resume` it, or allow it with --allow-empty")
     return until
@@ -162,9 +162,16 @@ def _wanted_changes(work: Work, pair: Pair) -> tuple[int, int]:
     return work.wanted - before, len(ids)
 
 
-def _stopped(connection: sa.Connection) -> str | None:
+def _stopped(connection: sa.Connection, world: World) -> str | None:
+    """Why something of this world is stopped; what the configuration does not have any more stops nothing."""
+    scopes = [
+        "*",
+        *(f"connection/{name}" for name in world.connections),
+        *(f"pair/{pair.name}" for pair in world.pairs),
+    ]
     table = schema.switches.c
-    found = connection.execute(sa.select(table.scope, table.reason).order_by(table.scope)).first()
+    stopped = sa.select(table.scope, table.reason).where(table.scope.in_(scopes)).order_by(table.scope)
+    found = connection.execute(stopped).first()
     return None if found is None else f"{found.scope.replace('/', ' ')} is stopped ({found.reason})"
 
 
