@@ -63,7 +63,7 @@ def _first_bases(
         known = values.get("answered", True) and name not in WORDED
         here[name] = told if known and told is not None else sent
         there[name] = source
-    for name in sorted(work.world.pair(link.pair).fields[Kind(link.kind)] - set(part) - skip):
+    for name in sorted(work.world.pair(link.pair).fields.get(Kind(link.kind), frozenset()) - set(part) - skip):
         if name not in row.seen:
             continue
         here[name], there[name] = (

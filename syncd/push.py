@@ -14,6 +14,7 @@ import tenacity
 from syncd import people, pull, schema, tombstones
 from syncd.bases import forget_bases, sent_digest, sent_values, took_effect
 from syncd.connector import Connector, Finds, Pipelines
+from syncd.creating import may_create
 from syncd.drafts import create_link, draft_of, in_their_words, parents_of
 from syncd.erasing import draft_in
 from syncd.errors import (
@@ -192,7 +193,7 @@ def send_create(work: Work, id_: str, word: str | None, *, stage: str | None = U
     if _has_moved_on(values.get("fields", {}), stage):
         return None
     draft = draft_of(work, intent, word, values)
-    if draft is None or _is_outdated(work, intent, values):
+    if draft is None or _is_outdated(work, intent, values) or not _is_in_scope(work, intent):
         drop_create(work, intent)
         return None
     _remember_defaults(work, intent, values)
@@ -214,8 +215,19 @@ def _is_outdated(work: Work, intent: IntentRow, values: dict[str, Any]) -> bool:
     return any(name in told and digest_value(name, v, work.world.digest) != told[name] for name, v in borne.items())
 
 
+def _is_in_scope(work: Work, intent: IntentRow) -> bool:
+    """Whether what a create stands for may still be made: the config, or its job, may have changed since."""
+    link = create_link(work, intent)
+    if link is None:
+        return False
+    pair = work.world.pair(link.pair)
+    end = pair.end_of(intent.connection).other
+    source = work.tx.record(pair.at(end).name, Kind(link.kind), getattr(link, end) or "")
+    return source is not None and may_create(work, pair, end, source)
+
+
 def drop_create(work: Work, intent: IntentRow) -> None:
-    """What was to be created cannot be any more (a parent is gone): forget the intent and its link, read the source."""
+    """What was to be created cannot be (its parent is gone) or may not: forget intent and link, read the source."""
     links = [work.tx.link(int(key)) for key in intent.wants]
     work.sql.execute(sa.delete(schema.intents).where(schema.intents.c.id == intent.id))
     for link in links:

@@ -1,7 +1,8 @@
-"""Intents of pairs that this run does not have: the config lost them, or the run was narrowed to others.
+"""Intents of pairs, or of ways of theirs, that this run does not have: the config lost them, or the run was narrowed.
 
 What has not gone out is forgotten: it is wanted anew as soon as its records are looked at under a configuration that
 has the pair. What is out, and the batches whose résumés wait, rest until then; nothing of them may be repeated.
+Where the pair is there and only carries less, what is out is looked up all the same.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 
 from syncd import schema
 from syncd.intents import delete_intent, drop_creation, save_intent, unsealed
-from syncd.rows import IntentRow
-from syncd.work import CREATE, ERRANDS, ROWS, SUBMIT, Work
+from syncd.model import Kind
+from syncd.rows import IntentRow, LinkRow
+from syncd.work import BESIDE, CREATE, ERASED, ERRANDS, ROWS, SUBMIT, Work
 
 RESTING = "resting"
 
@@ -37,7 +39,23 @@ def _are_all_ours(work: Work) -> bool:
     known = sorted(pair.name for pair in work.world.pairs)
     others = [sa.select(table.c.id).where(table.c.pair.not_in(known)) for table in (schema.links, schema.batches)]
     resting = sa.select(schema.intents.c.id).where(schema.intents.c.state == RESTING)
-    return not any(work.sql.execute(question.limit(1)).first() for question in (*others, resting))
+    return not _may_be_uncarried(work) and not any(
+        work.sql.execute(question.limit(1)).first() for question in (*others, resting)
+    )
+
+
+def _may_be_uncarried(work: Work) -> bool:
+    """Whether something waits to be written where a pair does not carry its kind (maybe another pair does)."""
+    table = schema.intents.c
+    waiting = sa.select(table.connection, table.kind).where(table.state == "open", table.call.not_in(BESIDE)).distinct()
+    ways = [(name, Kind(kind)) for name, kind in work.sql.execute(waiting)]
+    ways += [(name, Kind.CANDIDATE) for name, kind in ways if kind is Kind.APPLICATION]  # whom a create may bear
+    return any(
+        not pair.flows_to(kind, pair.end_of(name))
+        for name, kind in ways
+        for pair in work.world.pairs
+        if name in (pair.left.name, pair.right.name)
+    )
 
 
 def rest_lists(work: Work) -> None:
@@ -53,16 +71,25 @@ def rest_lists(work: Work) -> None:
 
 
 def strangers(work: Work, intent: IntentRow) -> set[str]:
-    """The links (or the batch) that want an intent and belong to pairs that this run does not have."""
+    """The links (or the batch) that want an intent and belong to pairs, or ways of theirs, that this run lacks."""
     known = {pair.name for pair in work.world.pairs}
     if intent.call == SUBMIT:
         batch = work.sql.execute(_BATCH, {"id_": intent.id}).first()
         return {intent.id} if batch is not None and batch.pair not in known else set()
-    return {key for key in _keys(intent) if (link := work.tx.link(int(key))) is not None and link.pair not in known}
+    links = {key: link for key in _keys(intent) if (link := work.tx.link(int(key))) is not None}
+    return {key for key, link in links.items() if link.pair not in known or not _is_carried(work, intent, link)}
+
+
+def _is_carried(work: Work, intent: IntentRow, link: LinkRow) -> bool:
+    """Whether a link's pair carries what an intent writes; what is out, or goes beside the fields, is not asked."""
+    if intent.sent_values is not None or intent.call in BESIDE | {ERASED}:
+        return True
+    pair = work.world.pair(link.pair)
+    return pair.flows_to(Kind(link.kind), pair.end_of(intent.connection))
 
 
 def rest(work: Work, intent: IntentRow) -> None:
-    """Leave an intent alone until its pair is there."""
+    """Leave an intent alone until its pair is there, and carries it."""
     intent.state = RESTING
     save_intent(work, intent)
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from syncd import schema
+from syncd import schema, switches
 from syncd.agenda import left_to_do
 from syncd.model import Ref
+from syncd.reconcile import End
 from tests.unit.papers_world import PDF
-from tests.unit.small_world import APPLICATION, JOB, TO_RIGHT
+from tests.unit.small_world import APPLICATION, CANDIDATE, JOB, TO_RIGHT
 from tests.unit.test_errands import Town
 
 
@@ -93,3 +94,65 @@ def test_a_resume_that_waited_is_sent_when_its_pair_is_back(quick):
     town.world.world, town.engine = whole, None
     town.run(900.0)
     assert len(town.desk.attached) == 1
+
+
+NARROWER = {
+    "off": {"flows": {JOB: TO_RIGHT}},
+    "turned": {"flows": {JOB: TO_RIGHT, CANDIDATE: frozenset({End.LEFT}), APPLICATION: frozenset({End.LEFT})}},
+    "another job": {"only": {"job": ("another",)}},
+}
+
+
+class Duo:
+    """A hub and a spoke in step, and a person who applied at the hub while the pair was stopped."""
+
+    def __init__(self, make, **settings):
+        self.world = make("rows", "plain", **settings)
+        hub, self.spoke = self.world.systems["rows"], self.world.systems["plain"]
+        job = hub.add(JOB, {"title": "Baker", "code": "B", "status": "open"})
+        self.world.live(400.0, learn=True)
+        self.whole = self.world.world
+        fields = {"name": "Ann", "email": "ann@example.com", "phone": None, "stage": "New"}
+        hub.add(APPLICATION, fields, parents={JOB: job})
+        self.stop()
+
+    def stop(self):
+        self.world.store.run_now(switches.stop, "pair/rows-plain", "paused", self.world.clock.now())
+
+    def go_on(self):
+        self.world.store.run_now(switches.start, "pair/rows-plain")
+
+    def with_pair(self, **changes):
+        (pair,) = self.whole.pairs
+        self.world.world = replace(self.whole, pairs=(replace(pair, **changes),), stamp="narrower")
+
+    @property
+    def made(self):
+        return [*self.spoke.of(CANDIDATE), *self.spoke.of(APPLICATION)]
+
+
+@pytest.mark.parametrize("changes", NARROWER.values(), ids=NARROWER)
+def test_what_waits_to_be_created_is_not_when_the_pair_carries_less_and_is_when_it_carries_it_again(quick, changes):
+    duo = Duo(quick)
+    duo.world.live(300.0)
+    assert duo.world.intents("plain", state="open")
+    duo.with_pair(**changes)
+    duo.go_on()
+    duo.world.live(900.0)
+    assert (duo.made, duo.world.intents()) == ([], [])
+    duo.world.world = duo.whole
+    duo.world.live(900.0)
+    assert len(duo.made) == 2
+
+
+def test_a_create_whose_answer_was_lost_is_looked_up_though_its_kind_is_off_now(quick):
+    duo = Duo(quick)
+    duo.go_on()
+    duo.spoke.fault = lambda method, what: "lost_after" if method != "GET" else "refused" if duo.made else None
+    duo.world.live(300.0)
+    assert [intent.call for intent in duo.world.intents("plain")] == ["create"]
+    duo.spoke.fault = lambda method, what: None
+    duo.with_pair(**NARROWER["off"])
+    duo.world.live(900.0)
+    assert (len(duo.made), duo.world.intents()) == (1, [])
+    assert duo.world.link(CANDIDATE).right is not None
