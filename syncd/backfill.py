@@ -59,7 +59,7 @@ def _narrow(pair: Pair, scope: Scope) -> Pair:
         only["job"] = scope.jobs
     if scope.since is not None:
         only["since"] = (str(scope.since),)
-    return replace(pair, flows=flows, only=only)
+    return replace(pair, flows=flows, configured=pair.flows, only=only)
 
 
 def _names(world: World) -> str:

@@ -26,7 +26,7 @@ def may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     if not pair.flows_to(kind, end.other) or not is_recent(pair, row):
         return False
     if kind is Kind.CANDIDATE:
-        if not pair.syncs(Kind.APPLICATION):
+        if not pair.carried_to(Kind.APPLICATION):
             return terms.creates is not None
         if terms.creates is None or bears(pair, end):
             return False  # comes with its application

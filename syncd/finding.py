@@ -123,4 +123,4 @@ def across(work: Work, pair: Pair, end: End, kind: Kind, id_: str | None) -> str
 def bears(pair: Pair, end: End) -> bool:
     """Whether an application's create at the other end bears its person."""
     terms = pair.at(end.other).terms.get(Kind.APPLICATION)
-    return terms is not None and terms.facts.bears_person and pair.flows_to(Kind.APPLICATION, end.other)
+    return terms is not None and terms.facts.bears_person and end.other in pair.carried_to(Kind.APPLICATION)

@@ -53,6 +53,7 @@ class Pair:
 
     ``resumes``: the ends that files are sent to. ``screen_at``: the stage at which the right end screens a person;
     ``advances``: (least score, stage) of the moves that a result causes; ``credits_a_day``: what may be spent.
+    ``configured``: the flows of the config, where a run is narrowed to fewer.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Pair:
     advances: tuple[tuple[float, str], ...] = ()
     credits_a_day: int | None = None
     collect_s: float = 600.0
+    configured: Mapping[Kind, frozenset[End]] | None = None
 
     @property
     def batches(self) -> bool:
@@ -89,6 +91,10 @@ class Pair:
     def flows_to(self, kind: Kind, end: End) -> bool:
         """Whether the kind is written at an end."""
         return end in self.flows.get(kind, frozenset())
+
+    def carried_to(self, kind: Kind) -> frozenset[End]:
+        """The ends that the config has the kind written to, whatever a run is narrowed to: what scopes go by."""
+        return (self.flows if self.configured is None else self.configured).get(kind, frozenset())
 
     @cached_property
     def fields(self) -> Mapping[Kind, frozenset[str]]:

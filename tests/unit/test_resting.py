@@ -6,6 +6,7 @@ import pytest
 
 from syncd import schema, switches
 from syncd.agenda import left_to_do
+from syncd.backfill import Scope, narrowed
 from syncd.model import Ref
 from syncd.reconcile import End
 from tests.unit.papers_world import PDF
@@ -156,3 +157,11 @@ def test_a_create_whose_answer_was_lost_is_looked_up_though_its_kind_is_off_now(
     duo.world.live(900.0)
     assert (len(duo.made), duo.world.intents()) == (1, [])
     assert duo.world.link(CANDIDATE).right is not None
+
+
+def test_a_run_narrowed_to_people_asks_the_scope_of_their_applications(quick):
+    duo = Duo(quick, only={"job": ("another",)})
+    duo.go_on()
+    duo.world.world = narrowed(duo.whole, Scope(kinds=(CANDIDATE,)))
+    duo.world.live(900.0)
+    assert duo.made == []
