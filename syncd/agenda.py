@@ -10,7 +10,7 @@ from syncd import schema
 from syncd.limits import Priority
 from syncd.model import Kind, Ref
 from syncd.switches import is_stopped, stopped_scopes
-from syncd.work import TOMORROW
+from syncd.work import TOMORROW, UNREAD
 
 WAITING = ("accepted", "unknown")  # states of a write that waits to be looked up
 
@@ -60,6 +60,7 @@ _AGENDA = sa.union_all(
     _rows("backlog", _intents.connection, _NONE, sa.func.count()).where(_intents.state == "open").group_by(
         _intents.connection
     ),
+    _rows("awaited", _NONE, _NONE, sa.func.count()).where(*_WAITS, _intents.reason == UNREAD),
     _rows("stopped", _switches.scope, _NONE, sa.literal(0)).where(
         sa.or_(_switches.scope == "*", _switches.scope == sa.literal("connection/") + _name)
     ),
@@ -68,8 +69,11 @@ _WALKS = sa.select(schema.cursors).where(schema.cursors.c.connection == _name)
 
 
 def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]) -> Agenda:
-    """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting."""
-    told: dict[str, list[Any]] = {what: [] for what in ("intent", "mark", "next", "backlog", "stopped")}
+    """One look at what is due in a lane; ``feeds``: the connections whose backlog keeps its lists waiting.
+
+    A list that creates wait for waits for nothing, or two sides would wait for each other.
+    """
+    told: dict[str, list[Any]] = {what: [] for what in ("intent", "mark", "next", "backlog", "awaited", "stopped")}
     for row in connection.execute(_AGENDA, {"name": name, "now": now}):
         told[row.what].append(row)
     marked = next(((Ref(Kind(row.a), row.b), row.n >= Priority.BULK) for row in told["mark"]), None)
@@ -80,7 +84,7 @@ def agenda_of(connection: sa.Connection, name: str, now: float, feeds: list[str]
         mark=marked[0] if marked and not marked[1] else None,
         detail=marked[0] if marked and marked[1] else None,
         cursors={row["walk"]: dict(row) for row in connection.execute(_WALKS, {"name": name}).mappings()},
-        backlog=max((row.n for row in told["backlog"] if row.a in feeds), default=0),
+        backlog=0 if told["awaited"][0].n else max((row.n for row in told["backlog"] if row.a in feeds), default=0),
         next_due=min((row.n for row in told["next"] if row.n is not None), default=None),
     )
 

@@ -1,5 +1,6 @@
 """Whether a record is made at the other end, and what its create bears."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,10 @@ from syncd.reconcile import End
 from syncd.rows import IntentRow, RecordRow
 from syncd.setup import Connection, Pair
 from syncd.work import CREATE, FIRST, Work, mark_speakers, note
+
+NextPoll = Callable[[Connection, float], float]  # when a list that was read at a time is to be read again
+GRACE_S = 60.0  # a list is late by more than this, and by more than the time between two polls
+LONG_WALK_S = 3600.0  # a list that is read for longer may have been left in the middle
 
 
 def may_create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
@@ -72,6 +77,32 @@ def is_swept(work: Work, connection: Connection, kind: Kind) -> bool:
 
 
 _SWEPT_AT = sa.select(schema.cursors.c.swept_at).where(
+    schema.cursors.c.connection == sa.bindparam("of"), schema.cursors.c.walk == sa.bindparam("list")
+)
+
+
+def is_behind(work: Work, connection: Connection, kind: Kind, next_poll: NextPoll, *, scheduled: bool) -> bool:
+    """Whether a list that would tell the likeness of what is to be created has missed more than a whole poll.
+
+    Where lists are not read by themselves (``scheduled``), only one that is being read is waited for.
+    """
+    kinds = {kind, Kind.CANDIDATE} if connection.terms[kind].facts.bears_person else {kind}
+    walks = [walk for walk in work.world.walks_of(connection.name) if kinds & set(walk.kinds)]
+    return any(_has_missed_a_poll(work, connection, walk.name, next_poll, scheduled=scheduled) for walk in walks)
+
+
+def _has_missed_a_poll(work: Work, connection: Connection, walk: str, next_poll: NextPoll, *, scheduled: bool) -> bool:
+    """A list that was begun in time is in time, though reading it take a while."""
+    found = work.sql.execute(_READING, {"of": connection.name, "list": walk}).one_or_none()
+    mode, started_at, polled_at = ("idle", 0.0, 0.0) if found is None else (found[0], found[1] or 0.0, found[2] or 0.0)
+    if mode == "idle" and not scheduled:
+        return False
+    due = next_poll(connection, polled_at)
+    is_under_way = mode != "idle" and started_at > work.tx.now - LONG_WALK_S
+    return (started_at if is_under_way else work.tx.now) > due + max(GRACE_S, due - polled_at)
+
+
+_READING = sa.select(schema.cursors.c.mode, schema.cursors.c.started_at, schema.cursors.c.polled_at).where(
     schema.cursors.c.connection == sa.bindparam("of"), schema.cursors.c.walk == sa.bindparam("list")
 )
 

@@ -20,6 +20,7 @@ from syncd import calls, copies, drafts, pull, push, schema, switches
 from syncd.agenda import Agenda, agenda_of, left_to_do, unswept, walks_under_way
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
+from syncd.creating import NextPoll, is_behind
 from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
 from syncd.facts import Walk
 from syncd.intents import unsealed
@@ -123,7 +124,7 @@ class Engine:
         self.scheduled = False
         self.learning = False
         self.allow_empty = False
-        self.next_poll: Callable[[Connection, float], float] = lambda connection, now: now + connection.poll_s
+        self.next_poll: NextPoll = lambda connection, now: now + connection.poll_s
         self.allow_large = False
         self.guard = Guard()
         self.emptied = Emptied()
@@ -397,11 +398,14 @@ class Engine:
         if self.learning or not agenda.opens or not lane.is_open(Priority.WRITE, self.clock.now()):
             return False
         for id_ in agenda.opens:
-            claimed = await self.do(push.claim, id_, 60.0)
+            claimed = await self.do(push.claim, id_, 60.0, self._is_behind)
             if claimed is not None:
                 await self._guarded(lane, Priority.WRITE, id_, self._push_one(lane, claimed))
                 return True
         return False
+
+    def _is_behind(self, work: Work, connection: Connection, kind: Kind) -> bool:
+        return is_behind(work, connection, kind, self.next_poll, scheduled=self.scheduled)
 
     async def _push_one(self, lane: Lane, claimed: push.Claim) -> None:
         with lane.road.calling(Priority.WRITE):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from syncd import copies, schema
 from syncd.holds import drop_intent_holds
-from syncd.intents import delete_intent, intents_on, save_intent
+from syncd.intents import delete_intent, hold_intent, intents_on, save_intent
 from syncd.limits import Priority
 from syncd.mapping import STAGES, TERMINAL, digest_value, word_of
 from syncd.model import Kind
@@ -39,6 +39,7 @@ from syncd.work import (
 
 FOUND = "found"  # the content of a remark that stood there before this store knew of it
 BEFORE = "before"  # the version of a deed that must not be done: what asks for it was so before we came
+MEANWHILE = "meanwhile"  # of one that a person decides about: it came to be so while we were not looking
 
 
 # --- planning -------------------------------------------------------------------------------------------------------
@@ -121,20 +122,30 @@ def _plan_leave(work: Work, pair: Pair, link: LinkRow, rows: Mapping[End, Record
     if stage_of(pair.left, source) != pair.screen_at:
         _want_no_more(work, link, target, SCREEN, source)
         return
-    if _done(work, pair, End.RIGHT, SCREEN, source.id) is not None:
+    known = _done(work, pair, End.RIGHT, SCREEN, source.id)
+    if known not in {None, MEANWHILE} or _is_open(work, link, target, SCREEN, source.id):
         return
     person = work.tx.record(target.connection, Kind.CANDIDATE, target.candidate or "")
     if person is not None and person.seen.get("phone") and "phone" not in (person.defaulted or ()):
         _open(work, link, target, SCREEN, source, "once")
+        for intent in list(_same(work, link, target, SCREEN, source.id)) if known == MEANWHILE else ():
+            hold_intent(work, intent, "reached_meanwhile")
 
 
 def was_there_before(work: Work, pair: Pair, row: RecordRow) -> None:
-    """Note at the first look that an application stood at the stage of the screening already: nobody phones for it."""
+    """Note at the first look that an application stood at the stage of the screening already: nobody phones for it.
+
+    Where it stood elsewhere when we last knew, as before a change of the config, a person is asked.
+    """
     if pair.batches and work.learning and row.connection == pair.left.name and copies.doubted_at(work.sql):
         _was_told_before(work, pair, row)
     asks = pair.screen_at is not None and pair.right.facts.screens_by == "leave" and row.connection == pair.left.name
-    if asks and work.learning and row.kind == Kind.APPLICATION and stage_of(pair.left, row) == pair.screen_at:
-        _keep(work, pair.name, End.RIGHT, SCREEN, row.id, BEFORE)
+    stands = asks and work.learning and row.kind == Kind.APPLICATION and stage_of(pair.left, row) == pair.screen_at
+    if stands and _done(work, pair, End.RIGHT, SCREEN, row.id) is None:
+        link = work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id)
+        agreed = link.left_base.get("stage") if link is not None else None
+        stood = agreed in {None, row.seen["stage"]}
+        _keep(work, pair.name, End.RIGHT, SCREEN, row.id, BEFORE if stood else MEANWHILE)
 
 
 def _was_told_before(work: Work, pair: Pair, row: RecordRow) -> None:

@@ -22,7 +22,7 @@ from syncd.settle import load, settle
 from syncd.setup import Connection, Pair
 from syncd.store import upsert
 from syncd.tombstones import Sighting
-from syncd.work import FIRST, Work, mark, note
+from syncd.work import FIRST, UNREAD, Work, mark, note
 
 LIST, READ, GET = "list", "read", "get"  # a row of a list, a get, and a get that judges a write of ours
 AHEAD_S = 86_400.0  # no system's clock is ahead of ours by more: such a cursor was edited by hand
@@ -472,9 +472,11 @@ def end_walk(work: Work, connection: Connection, walk: Walk, *, due: float) -> l
     if swept:
         values |= {"last_pages": _pages_of(work, cursor)}
         values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
-    table = schema.cursors
+    table, intents = schema.cursors, schema.intents
     where = (table.c.connection == connection.name, table.c.walk == walk.name)
     work.sql.execute(sa.update(table).where(*where).values(values))
+    waited = (intents.c.connection == connection.name, intents.c.state == "open", intents.c.reason == UNREAD)
+    work.sql.execute(sa.update(intents).where(*waited).values(due=now, reason=None))
     return absent
 
 

@@ -5,6 +5,7 @@ outcome is one of three: did, did not, unknown; an unknown one is looked up and 
 its target first with both calls reserved in the budget together, so that no wait comes between reading and writing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,9 @@ from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.settle import settle, settle_children
 from syncd.setup import Connection
 from syncd.store import upsert
-from syncd.work import CREATE, ERASED, IN_FLIGHT, ROWS, SUBMIT, Work, mark, note
+from syncd.work import CREATE, ERASED, IN_FLIGHT, ROWS, SUBMIT, UNREAD, Work, mark, note
+
+IsBehind = Callable[[Work, Connection, Kind], bool]
 
 CALL_TIMEOUT_S = 60.0  # how long one of our calls may be under way before its answer can no longer come
 LOOKS = 2  # look-ups without a trace before a create counts as not done
@@ -93,27 +96,42 @@ def load(work: Work, id_: str) -> IntentRow | None:
     return IntentRow(**found)
 
 
-def claim(work: Work, id_: str, read_within_s: float) -> Claim | None:
-    """Take an open intent up, if its target is free and its source was told recently; else put it off."""
+def claim(work: Work, id_: str, read_within_s: float, is_behind: IsBehind) -> Claim | None:
+    """Take an open intent up, if its target is free and its source was told recently; else put it off.
+
+    ``is_behind``: whether the lists that tell a kind should have been read since. What is to be created where they
+    were not may stand there by now, entered by somebody; it waits until they are read.
+    """
     intent = load(work, id_)
     if intent is None or intent.state != "open" or intent.due > work.tx.now:
         return None
     if strangers(work, intent):
         rest(work, intent)
         return None
+    kind, connection = Kind(intent.kind), work.world.connections[intent.connection]
     busy = (intent.ref is not None and _is_busy(work, intent)) or _is_stopped(work, intent)
+    if not busy and intent.call == CREATE and is_behind(work, connection, kind):
+        _put_off_creates(work, intent)
+        return None
     if busy or not _is_fresh(work, intent, read_within_s):
         intent.due = work.tx.now + (5.0 if busy else 20.0)
         save_intent(work, intent)
         return None
     values = unsealed(work, intent)
     fields_ = values.get("fields", {}) if intent.call == CREATE else values
-    kind, connection = Kind(intent.kind), work.world.connections[intent.connection]
     ref = Ref(kind, intent.ref) if intent.ref else None
     job = _job_at_target(work, intent)
     exact = connection.terms[kind].facts.exact
     looks_first = exact and intent.call == CREATE
     return Claim(intent.id, kind, ref, intent.call, fields_.get("stage"), job, looks_first, intent.origin)
+
+
+def _put_off_creates(work: Work, intent: IntentRow) -> None:
+    """All creates that wait for the same list wait as one; its end lets them go (``pull.end_walk``)."""
+    table = schema.intents
+    same = (table.c.connection == intent.connection, table.c.kind == intent.kind, table.c.call == CREATE)
+    due = (table.c.state == "open", table.c.due <= work.tx.now)
+    work.sql.execute(sa.update(table).where(*same, *due).values(due=work.tx.now + 20.0, reason=UNREAD))
 
 
 def _is_stopped(work: Work, intent: IntentRow) -> bool:
@@ -251,7 +269,7 @@ def _remember_defaults(work: Work, intent: IntentRow, values: dict[str, Any]) ->
 
 def mark_sent(work: Work, intent: IntentRow, values: dict[str, Any]) -> None:
     """From now on a call may be out; ``values``: what must be known of it to look it up."""
-    intent.state, intent.sent_at, intent.looks = "sent", work.tx.now, 0
+    intent.state, intent.reason, intent.sent_at, intent.looks = "sent", None, work.tx.now, 0
     intent.tries += 1
     intent.sent_values = work.world.seal(values, f"{intent.id}/sent")
     save_intent(work, intent)

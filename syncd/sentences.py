@@ -62,6 +62,8 @@ _REASONS: Mapping[str, str] = {
     "rejected": "{target} refused the write: {detail}. Mend the cause, then try again.",
     "not_taken": "{target} said yes to the write and still tells the value before it.",
     "unknown_outcome": "Nobody knows whether the write to {target} took effect{because}. Look there first.",
+    "reached_meanwhile": "The person came to the stage at which {target} phones while syncd was not looking, so nobody "
+    "was phoned. Try again to have it phone now, or drop this.",
     "taken_but_not_found": "{target} says that this {kind} is there already, but it cannot be found there.",
     "parent_gone": "The job or person that it belongs to is no longer there at {target}: {detail}.",
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "

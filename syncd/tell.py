@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from syncd.sentences import because
+from syncd.sentences import because, spelled
 
 Facts = Mapping[str, Any]
 WIDTH = 100
@@ -347,7 +347,7 @@ def _story(console: Console, link: Facts, now: float) -> None:
 
 def _write(write: Facts, now: float) -> str:
     when = f", due {ago(write['due'], now)}" if write["state"] == "open" else ""
-    why = f" ({write['reason']})" if write["reason"] else ""
+    why = f" ({spelled(write['reason'])})" if write["reason"] else ""
     tries = f", tried {_several(write['tries'], 'time')}" if write["tries"] else ""
     fields = f" of {', '.join(write['fields'])}" if write["fields"] else ""
     cause = because(write["origin"])

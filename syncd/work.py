@@ -35,6 +35,7 @@ ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE, SUBMIT = "attach", "rule", "outcome",
 REMARKS = frozenset({"comment", "rating", "note", "activity"})
 ERRANDS = REMARKS | {ATTACH, RULE, OUTCOME, SCREEN, UNSCHEDULE}
 TOMORROW = "credits_per_day"  # why a batch waits for the next day: nothing that a run should wait for
+UNREAD = "its_list_is_read_first"  # why a create waits: somebody may have entered its likeness where it goes
 BESIDE = ERRANDS | {SUBMIT}
 
 

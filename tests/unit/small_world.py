@@ -372,7 +372,7 @@ class SmallWorld:
 
     def claim(self, intent: IntentRow) -> push.Claim | None:
         """Take an intent up, as a lane does."""
-        return self.do(push.claim, intent.id, 60.0)
+        return self.do(push.claim, intent.id, 60.0, lambda *_: False)
 
     def send(self, intent: IntentRow, *records: Record, word: str | None = None) -> push.Order | None:
         """Send an intent: an update with what its target tells now."""

@@ -375,6 +375,50 @@ def test_lists_of_a_source_wait_while_its_targets_have_enough_before_them(small)
     assert play(world, steps(engine, "rows", 1)) == [True]
 
 
+@pytest.mark.parametrize("name", ["plain", "newborn"])
+def test_what_somebody_entered_while_its_create_waited_is_linked(small, name):
+    world = small("rows", name)
+    ann(world)
+    engine = world.live(FIRST_S, learn=True)
+    world.store.run_now(switches.stop, f"connection/{name}", "person", world.clock.now())
+    ann(world, title="Cook", name="Bo", email="bo@example.com")
+    world.live(HOUR, engine)
+    assert world.intents(name, call="create")
+    ann(world, name, title="Cook", name="Bo", email="bo@example.com")
+    entered = counts(world, name)
+    world.store.run_now(switches.start, f"connection/{name}")
+    world.live(600.0, engine)
+    assert (counts(world, name), world.intents(), world.holds()) == (entered, [], set())
+
+
+def test_creates_that_wait_for_lists_keep_no_list_waiting(small):
+    world = small("rows", "spoke=rows")
+    for name in world.systems:
+        ann(world, name)
+    engine = world.live(FIRST_S, learn=True)
+    for name, other in (("rows", "Bo"), ("spoke", "Cy")):
+        id_ = ann(world, name, name=other, email=f"{other}@example.com")
+        system = world.systems[name]
+        world.told(name, *system.told(system.things[Ref(APPLICATION, id_)]))
+    assert {intent.connection for intent in world.intents(call="create")} == set(world.systems)
+    world.later(HOUR)
+    engine.backlog = 1
+    world.live(600.0, engine)
+    assert (counts(world, "rows")["application"], counts(world, "spoke")["application"]) == (3, 3)
+    assert world.intents() == []
+
+
+def test_a_run_that_reads_no_list_again_creates_all_the_same(small):
+    world = small("rows", "plain")
+    world.known(rows=HUB, plain=SPOKE)
+    world.told("rows", job("h2", "Cook"))
+    world.later(24 * HOUR)
+    world.told("rows", job("h2", "Cook"))
+    engine = world.engine()
+    play(world, engine.run_until_quiet())
+    assert len(world.writes("plain")) == 1
+
+
 def test_moves_go_before_other_writes_and_those_before_creates(small):
     world = small("rows", "plain")
     world.known(rows=HUB, plain=SPOKE)

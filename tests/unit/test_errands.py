@@ -1,6 +1,7 @@
 """What is done once beside the fields, by the real engine over memory systems: files, remarks, moves by rule, leave."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -370,6 +371,27 @@ def test_a_first_look_that_found_a_system_stopped_is_made_when_it_goes_on(quick,
     town.hub.edit(Ref(APPLICATION, late), {"stage": "Screen"})
     town.run(900.0)
     assert len(town.desk.leaves) == 1
+
+
+@pytest.mark.parametrize(("answer", "phoned"), [(decide.RETRY, 1), (decide.DROP, 0)])
+def test_a_person_says_whether_who_reached_the_stage_while_nothing_ran_and_the_config_changed_is_phoned(
+    town, answer, phoned
+):
+    town = town(screen_at="screening")
+    id_ = town.apply()
+    town.apply(stage="Screen", name="Bo", email="bo@example.com")  # stood there before, and is no question
+    town.begin()
+    town.hub.edit(Ref(APPLICATION, id_), {"stage": "Screen"})
+    for stamp in ("upgraded", "and again"):
+        town.world.world = replace(town.world.world, stamp=stamp)
+        town.engine = None
+        town.run(900.0, learn=True)
+    (hold,) = town.world.select(schema.holds)
+    assert (hold.reason, town.desk.leaves) == ("reached_meanwhile", [])
+    town.world.do(decide.resolve, hold.id, answer)
+    town.run(900.0)
+    town.run(900.0)
+    assert (len(town.desk.leaves), town.world.reasons()) == (phoned, [])
 
 
 def test_nobody_is_phoned_at_a_default_number(quick):
