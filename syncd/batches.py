@@ -42,7 +42,7 @@ def collect(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     if work.learning or end is not End.LEFT or row.job is None or pair.screen_at is None:
         return True
     stage = stage_of(pair.left, row)
-    if (item := item_of(work, pair, row.id)) is not None and item.state != AGAIN:
+    if (item := item_of(work, pair.name, row.id)) is not None and item.state != AGAIN:
         return _settle_item(work, pair, item, row, stage)
     if stage != pair.screen_at or not _is_wanted(work, pair, row):
         hold_record(work, pair, row, {})
@@ -87,7 +87,7 @@ def _screened_before(work: Work, pair: Pair, row: RecordRow) -> RecordRow | None
 
 def _add(work: Work, pair: Pair, row: RecordRow) -> None:
     batch = _collecting(work, pair, str(row.job)) or _new_batch(work, pair, str(row.job), pair.collect_s)
-    spent = item_of(work, pair, row.id)
+    spent = item_of(work, pair.name, row.id)
     paid = {"credits": spent.credits, "sent_at": spent.sent_at} if spent else {}
     _put_item(work, pair, row.id, batch=batch, state="waiting", **paid)
     hold_record(work, pair, row, {})
@@ -140,9 +140,9 @@ def _leave(work: Work, pair: Pair, item: Any, row: RecordRow) -> None:
         _end(work, item.batch, "done")
 
 
-def item_of(work: Work, pair: Pair, application: str) -> Any:
+def item_of(work: Work, pair: str, application: str) -> Any:
     """What is known of an application's screening in a pair."""
-    where = (_items.c.pair == pair.name, _items.c.application == application)
+    where = (_items.c.pair == pair, _items.c.application == application)
     return work.sql.execute(sa.select(_items).where(*where)).first()
 
 
@@ -182,7 +182,7 @@ def _drop_items(work: Work, pair: Pair, applications: Iterable[str]) -> None:
 
 def again(work: Work, pair: Pair, application: str) -> None:
     """A person says that an application is to be screened anew (or for the first time after all)."""
-    item = item_of(work, pair, application)
+    item = item_of(work, pair.name, application)
     _drop_items(work, pair, [application])
     if item is not None and item.state == "waiting" and not pending_of(work, item.batch):
         _end(work, item.batch, "done")
@@ -222,6 +222,7 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
     pair = work.world.pair(batch.pair)
     items = pending_of(work, id_)
     if batch.sent_at is None:
+        items = _known_still(work, pair, items)
         if overflow := [item.application for item in items[limits.files :]]:
             _move(work, pair, overflow, _new_batch(work, pair, batch.job, 0.0))
         items = items[: limits.files]
@@ -236,6 +237,13 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
     sent = {item.application: item.content for item in items if item.content}
     names = tuple(item.application for item in items)
     return Turn(id_, pair.name, pair.left.name, batch.job, names, sent, batch.sent_at, batch.title)
+
+
+def _known_still(work: Work, pair: Pair, items: list[Any]) -> list[Any]:
+    """The items whose application is known; nobody's file goes out of whom nothing else is kept."""
+    known = [item for item in items if work.tx.record(pair.left.name, Kind.APPLICATION, item.application)]
+    _drop_items(work, pair, [item.application for item in items if item not in known])
+    return known
 
 
 def _is_too_early(work: Work, id_: str) -> bool:
@@ -371,7 +379,7 @@ def send(work: Work, turn: Turn, title: str, files: Sequence[Sending], credits_e
 
 def _spent_today(work: Work, pair: Pair, application: str) -> float:
     """What was spent on an application today already, in a batch that came to nothing."""
-    item = item_of(work, pair, application)
+    item = item_of(work, pair.name, application)
     return (
         float(item.credits) if item.sent_at is not None and item.sent_at >= work.tx.now - work.tx.now % DAY_S else 0.0
     )
@@ -483,7 +491,7 @@ def batch_at(work: Work, connection: Connection, item: str) -> str | None:
     """The service's id of the batch of which an item was born."""
     for pair in work.world.pairs_of(connection.name, Kind.APPLICATION):
         link = work.tx.link_at(pair.name, Kind.APPLICATION, End.RIGHT, item) if pair.right is connection else None
-        known = item_of(work, pair, link.left) if link is not None and link.left is not None else None
+        known = item_of(work, pair.name, link.left) if link is not None and link.left is not None else None
         if known is not None:
             return remote_of(work, known.batch)
     return None

@@ -19,6 +19,7 @@ from syncd.mapping import EMPTY
 from syncd.merging import side
 from syncd.model import Kind
 from syncd.reconcile import End
+from syncd.resting import strangers
 from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.sentences import DROP, LINK, NEW, RETRY, SCREENED, TAKE_LEFT, answers, spelled
 from syncd.settle import settle, settle_children
@@ -66,6 +67,8 @@ def _answer_write(work: Work, hold: dict[str, Any], choice: str) -> str:
     if intent is None:
         _forget_hold(work, hold)
         return "The write is no longer wanted."
+    if strangers(work, intent):
+        raise Refused(f"hold {hold['id']} is of a pair that this run does not have; put it back into the config first")
     return _retry(work, intent) if choice == RETRY else _drop(work, intent)
 
 

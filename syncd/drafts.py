@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from syncd.ends import ends_of
 from syncd.mapping import WORDED
 from syncd.model import Draft, Fields, Kind, Parent
 from syncd.rows import IntentRow, LinkRow
@@ -21,14 +22,16 @@ def parents_of(work: Work, intent: IntentRow) -> dict[Kind, Parent] | None:
         return None
     if link.kind != Kind.APPLICATION.value:
         return {}
-    pair = work.world.pair(link.pair)
-    end = pair.end_of(intent.connection)
-    source = work.tx.record(pair.at(end.other).name, Kind.APPLICATION, getattr(link, end.other) or "")
+    ends = ends_of(work, link.pair)
+    if ends is None:
+        return None
+    end = ends.end_of(intent.connection)
+    source = work.tx.record(ends.at(end.other), Kind.APPLICATION, getattr(link, end.other) or "")
     if source is None or source.gone:
         return None
     parents: dict[Kind, Parent] = {}
     for kind, id_ in ((Kind.JOB, source.job), (Kind.CANDIDATE, source.candidate)):
-        across = work.tx.link_at(pair.name, kind, end.other, id_) if id_ else None
+        across = work.tx.link_at(link.pair, kind, end.other, id_) if id_ else None
         target = getattr(across, end) if across else None
         row = work.tx.record(intent.connection, kind, target) if target else None
         if row is not None and not row.gone:
@@ -41,17 +44,17 @@ def parents_of(work: Work, intent: IntentRow) -> dict[Kind, Parent] | None:
 def draft_of(work: Work, intent: IntentRow, word: str | None, values: dict[str, Any]) -> Draft | None:
     """The draft of a create intent in the target's words."""
     link, parents = create_link(work, intent), parents_of(work, intent)
-    if link is None or parents is None:
+    ends = ends_of(work, link.pair) if link is not None else None
+    if link is None or parents is None or ends is None:
         return None
     connection = work.world.connections[intent.connection]
     kind = Kind(intent.kind)
-    pair = work.world.pair(link.pair)
     fields_ = in_their_words(connection, values["fields"], word)
     return Draft(
         kind=kind,
         fields=connection.vocabulary.write(kind, fields_),
         parents=parents,
-        source_id=getattr(link, pair.end_of(intent.connection).other),
+        source_id=getattr(link, ends.end_of(intent.connection).other),
         person=connection.vocabulary.write(Kind.CANDIDATE, values.get("person", {})),
     )
 

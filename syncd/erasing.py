@@ -6,7 +6,7 @@ looked up (``ERASED``), so that what it made there can be told.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,16 @@ import sqlalchemy as sa
 from syncd import batches, schema
 from syncd.bases import sent_values
 from syncd.drafts import draft_of
+from syncd.ends import Ends, known_ends
 from syncd.intents import delete_intent, save_intent
 from syncd.model import Draft, Kind, Parent
 from syncd.reconcile import End
 from syncd.rows import IntentRow
 from syncd.settle import settle
-from syncd.setup import Pair
 from syncd.work import CREATE, ERASED, IN_FLIGHT, Work
 
 Place = tuple[str, Kind, str]  # connection, kind, id
+Pairs = Mapping[str, Ends]  # by name
 _records, _members, _links, _intents = schema.records.c, schema.members.c, schema.links.c, schema.intents.c
 CHILDREN = (Kind.APPLICATION, Kind.SCREENING)
 
@@ -47,20 +48,21 @@ class Person:
 def gather(work: Work, places: Iterable[Place]) -> Person:
     """Everybody and everything that belongs to these records."""
     work.tx.flush()
+    pairs = known_ends(work)
     waiting, known, links = list(places), set(places), set[int]()
     while waiting:
         place = waiting.pop()
-        found = [*_around(work, place)]
-        for link, pair in _links_at(work, place):
+        found = [*_around(work, pairs, place)]
+        for link in _links_at(work, pairs, place):
             links.add(link.id)
-            found += _ends(link, pair)
+            found += _both_ends(link, pairs)
         new = [other for other in dict.fromkeys(found) if other not in known]
         known.update(new)
         waiting += new
     return Person(frozenset(known), frozenset(links))
 
 
-def _around(work: Work, place: Place) -> Iterator[Place]:
+def _around(work: Work, pairs: Pairs, place: Place) -> Iterator[Place]:
     connection, kind, id_ = place
     if kind is Kind.CANDIDATE:
         yield from _namesakes(work, connection, id_)
@@ -70,9 +72,13 @@ def _around(work: Work, place: Place) -> Iterator[Place]:
         yield from _told_with(work, connection, (Kind.SCREENING,), _records.application == id_)
         if row := work.tx.record(connection, kind, id_):
             yield from [(connection, Kind.CANDIDATE, row.candidate)] if row.candidate else []
-    for pair in work.world.pairs_of(connection, kind):
-        there = pair.at(pair.end_of(connection).other).name
+    for ends in _pairs_of(pairs, connection):
+        there = ends.at(ends.end_of(connection).other)
         yield from _told_with(work, there, (kind,), _records.source_id == id_)
+
+
+def _pairs_of(pairs: Pairs, connection: str) -> list[Ends]:
+    return [ends for ends in pairs.values() if connection in (ends.left, ends.right)]
 
 
 def _told_with(work: Work, connection: str, kinds: tuple[Kind, ...], *where: sa.ColumnElement[bool]) -> list[Place]:
@@ -107,20 +113,19 @@ def _rows(work: Work, connection: str, id_: str) -> Iterator[Place]:
         yield (connection, Kind.CANDIDATE, person)
 
 
-def _links_at(work: Work, place: Place) -> Iterator[tuple[Any, Pair | None]]:
-    """The links of a record; those of a pair that the config has no more by the id alone."""
+def _links_at(work: Work, pairs: Pairs, place: Place) -> Iterator[Any]:
+    """The links of a record; those of a pair of which the store was never told what it joins by the id alone."""
     connection, kind, id_ = place
-    pairs = {pair.name: pair for pair in work.world.pairs}
-    ends = sa.or_(_links.left == id_, _links.right == id_)
-    for link in work.sql.execute(sa.select(schema.links).where(_links.kind == kind.value, ends)).all():
-        pair = pairs.get(link.pair)
-        if pair is None or any(pair.at(end).name == connection and getattr(link, end) == id_ for end in End):
-            yield link, pair
+    either = sa.or_(_links.left == id_, _links.right == id_)
+    for link in work.sql.execute(sa.select(schema.links).where(_links.kind == kind.value, either)).all():
+        ends = pairs.get(link.pair)
+        if ends is None or any(ends.at(end) == connection and getattr(link, end) == id_ for end in End):
+            yield link
 
 
-def _ends(link: Any, pair: Pair | None) -> list[Place]:
-    ids = {end: getattr(link, end) for end in End} if pair is not None else {}
-    return [(pair.at(end).name, Kind(link.kind), id_) for end, id_ in ids.items() if pair is not None and id_]
+def _both_ends(link: Any, pairs: Pairs) -> list[Place]:
+    ends, ids = pairs.get(link.pair), {end: getattr(link, end) for end in End}
+    return [(ends.at(end), Kind(link.kind), id_) for end, id_ in ids.items() if ends is not None and id_]
 
 
 # --- taking out -----------------------------------------------------------------------------------------------------
@@ -135,8 +140,9 @@ def erase(work: Work, person: Person, grave: str | None) -> Counter[str]:
     work.tx.flush()
     gone: Counter[str] = Counter()
     _stop_writes(work, person, grave, gone)
-    _leave_batches(work, person, gone)
-    for table, where in _rows_about(work, person):
+    pairs = known_ends(work)
+    _leave_batches(work, pairs, person, gone)
+    for table, where in _rows_about(pairs, person):
         gone[table.name] += work.sql.execute(sa.delete(table).where(where)).rowcount
     _blank_pages(work, person)
     work.tx.clear()
@@ -150,8 +156,9 @@ def erase(work: Work, person: Person, grave: str | None) -> Counter[str]:
 def _stop_writes(work: Work, person: Person, grave: str | None, gone: Counter[str]) -> None:
     for intent in _intents_about(work, person):
         is_out = intent.call == CREATE and intent.sent_values is not None
-        values: dict[str, Any] = sent_values(work, intent) if is_out else {}
-        draft = draft_of(work, intent, values.get("word"), values) if is_out else None
+        is_known = is_out and intent.connection in work.world.connections
+        values: dict[str, Any] = sent_values(work, intent) if is_known else {}
+        draft = draft_of(work, intent, values.get("word"), values) if is_known else None
         if draft is not None:
             _only_look_up(work, intent, draft, grave)
             gone["under_way"] += 1
@@ -191,15 +198,15 @@ def draft_in(values: dict[str, Any]) -> Draft:
     return Draft(Kind(values["kind"]), values["fields"], parents, values["source_id"], values["person"])
 
 
-def _leave_batches(work: Work, person: Person, gone: Counter[str]) -> None:
+def _leave_batches(work: Work, pairs: Pairs, person: Person, gone: Counter[str]) -> None:
     """Her résumés go with no batch; of one that went, only that it did, and what it cost."""
     table = schema.batch_items
-    for pair in work.world.pairs:
-        for application in person.ids(pair.left.name, Kind.APPLICATION):
-            item = batches.item_of(work, pair, application)
+    for ends in pairs.values():
+        for application in person.ids(ends.left, Kind.APPLICATION):
+            item = batches.item_of(work, ends.pair, application)
             if item is None:
                 continue
-            this = (table.c.pair == pair.name, table.c.application == application)
+            this = (table.c.pair == ends.pair, table.c.application == application)
             if item.sent_at is None:
                 work.sql.execute(sa.delete(table).where(*this))
                 batches.end_if_empty(work, item.batch)
@@ -214,7 +221,7 @@ def _leave_batches(work: Work, person: Person, gone: Counter[str]) -> None:
             gone["batch_items"] += 1
 
 
-def _rows_about(work: Work, person: Person) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
+def _rows_about(pairs: Pairs, person: Person) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
     """What is deleted: (table, which rows)."""
     ids: dict[tuple[str, Kind], list[str]] = {}
     for connection, kind, id_ in sorted(person.places):
@@ -232,20 +239,18 @@ def _rows_about(work: Work, person: Person) -> Iterator[tuple[sa.Table, sa.Colum
             schema.records,
             sa.and_(_records.connection == connection, _records.kind == kind.value, _records.id.in_(own)),
         )
-        yield from _of_pairs(work, connection, kind, own)
+        yield from _of_pairs(pairs, connection, kind, own)
     yield schema.links, _links.id.in_(links)
 
 
 def _of_pairs(
-    work: Work, connection: str, kind: Kind, ids: list[str]
+    pairs: Pairs, connection: str, kind: Kind, ids: list[str]
 ) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
-    for pair in work.world.pairs:
-        if connection not in (pair.left.name, pair.right.name):
-            continue
-        end, cuts, deeds = pair.end_of(connection), schema.cuts.c, schema.deeds.c
-        yield schema.cuts, sa.and_(cuts.pair == pair.name, cuts.kind == kind.value, cuts[end.value].in_(ids))
+    for ends in _pairs_of(pairs, connection):
+        end, cuts, deeds = ends.end_of(connection), schema.cuts.c, schema.deeds.c
+        yield schema.cuts, sa.and_(cuts.pair == ends.pair, cuts.kind == kind.value, cuts[end.value].in_(ids))
         if kind in CHILDREN:
-            yield schema.deeds, sa.and_(deeds.pair == pair.name, deeds.end == end.other.value, deeds.source.in_(ids))
+            yield schema.deeds, sa.and_(deeds.pair == ends.pair, deeds.end == end.other.value, deeds.source.in_(ids))
 
 
 def _blank_pages(work: Work, person: Person) -> None:

@@ -148,8 +148,11 @@ class World:
         return tuple(walk for walk in self.connections[connection].facts.walks if wanted & set(walk.kinds))
 
     def pair(self, name: str) -> Pair:
-        """A pair by name."""
-        return next(pair for pair in self.pairs if pair.name == name)
+        """A pair by name; raises ``LookupError``."""
+        for pair in self.pairs:
+            if pair.name == name:
+                return pair
+        raise LookupError(f"this run has no pair {name}")
 
 
 def stamp_of(*parts: object) -> str:

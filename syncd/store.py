@@ -119,11 +119,14 @@ class Store:
             return await loop.run_in_executor(self._worker, lambda: self.run_now(function, *args, **kwargs))
 
     def run_now(self, function: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same without a loop."""
+        """The same without a loop. A ``StopIteration``, which no future takes, is raised as ``RuntimeError``."""
         with self.engine.connect() as connection:
             with connection.begin() as transaction:
                 self.first(connection)
-                result = function(connection, *args, **kwargs)
+                try:
+                    result = function(connection, *args, **kwargs)
+                except StopIteration as error:
+                    raise RuntimeError("something that must be there was looked for, and is not") from error
                 self.around("before")
                 try:
                     transaction.commit()

@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from syncd import decide, forget, graves, schema, soundness, tombstones, webhooks
-from syncd.connector import Notice
+from syncd import batches, decide, forget, graves, schema, soundness, tombstones, webhooks
+from syncd.connector import BatchLimits, Notice
 from syncd.errors import ConfigInvalid, SyncdError
 from syncd.model import Kind, Ref
 from syncd.sealing import Sealer
 from syncd.work import ERASED
 from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
-from tests.unit.small_world import application, job, person, row
+from tests.unit.papers_world import PDF
+from tests.unit.small_world import TO_RIGHT, application, job, person, row
+from tests.unit.test_batches import Bakery
+from tests.unit.test_errands import Town
 
 STEPS = int(os.environ.get("FORGET_STEPS", "50"))
 
@@ -375,3 +378,82 @@ def _step(scene, chance, number):
             scene.world.do(webhooks.keep, connection, Notice(refs=(ref,)), f"id {number}")
         case 5 if number % 40 == 0:
             scene.apply(scene.job_id, 100 + number)
+
+
+# --- whose pair is not there ----------------------------------------------------------------------------------------
+
+
+def forgotten(world, email):
+    """Erase somebody where tombstones are kept in the store alone."""
+    app = SimpleNamespace(config=SimpleNamespace(store=SimpleNamespace(tombstones_path=None)))
+    return world.do(forget._forget, app, email)
+
+
+def without_pairs(world, count):
+    """The configuration loses all pairs but the first ``count``."""
+    world.world = replace(world.world, pairs=world.world.pairs[:count], stamp="without", tombstone=world.world.digest)
+
+
+def test_her_file_goes_out_with_no_batch_though_its_pair_was_away_when_she_went(quick):
+    bakery = Bakery(quick, collect_s=4000.0)
+    bakery.world.world = whole = replace(bakery.world.world, tombstone=bakery.world.world.digest)
+    bakery.apply()
+    bakery.run(300.0, learn=True)
+    assert [item.state for item in bakery.world.select(schema.batch_items)] == ["waiting"]
+    without_pairs(bakery.world, 0)
+    bakery.engine = None
+    bakery.run(10.0)
+    forgotten(bakery.world, "ann0@example.com")
+    assert bakery.world.select(schema.batch_items) == []
+    bakery.world.world, bakery.engine = whole, None
+    bakery.run(9000.0)
+    assert (bakery.sent(), bakery.screener.billed) == ([], 0)
+
+
+def test_a_file_goes_out_for_nobody_who_is_not_known(quick):
+    bakery = Bakery(quick, collect_s=4000.0)
+    bakery.apply()
+    bakery.apply()
+    bakery.run(300.0, learn=True)
+    first = bakery.world.select(schema.batch_items)[0].application
+    with bakery.world.store.engine.begin() as connection:
+        connection.execute(sa.delete(schema.records).where(schema.records.c.id == first))
+    (batch,) = bakery.world.select(schema.batches)
+    turn = bakery.world.do(batches.turn_of, batch.id, BatchLimits(50, 10**6, 1000, 86_400.0, 1.0, (".pdf",)))
+    assert first not in turn.applications
+    assert first not in {item.application for item in bakery.world.select(schema.batch_items)}
+
+
+def test_what_was_done_for_her_is_forgotten_though_its_pair_is_away(quick):
+    town = Town(quick, resumes=TO_RIGHT)
+    town.apply(resume=PDF)
+    town.begin()
+    town.run(900.0)
+    assert len(town.world.select(schema.deeds)) == 1
+    without_pairs(town.world, 0)
+    forgotten(town.world, "ann@example.com")
+    assert town.world.select(schema.deeds) == []
+
+
+def test_a_create_that_was_out_is_looked_up_though_its_pair_is_away(quick):
+    world = quick("rows", "plain", "other=plain")
+    hub, other = world.systems["rows"], world.systems["other"]
+    job_id = hub.add(Kind.JOB, {"title": "Baker", "code": "B", "status": "open"})
+    world.live(400.0, learn=True)
+    fields = {"name": "Ann", "email": "ann@example.com", "phone": None, "stage": "New"}
+    hub.add(Kind.APPLICATION, fields, parents={Kind.JOB: job_id})
+
+    def is_out():
+        return any(intent.state != "open" for intent in world.intents("other"))
+
+    other.fault = lambda method, what: "lost_after" if method != "GET" else "refused" if is_out() else None
+    world.live(100.0)
+    other.fault = lambda method, what: None
+    without_pairs(world, 1)
+    world.live(10.0)
+    assert [intent.state for intent in world.intents("other")] == ["resting"]
+    assert forgotten(world, "ann@example.com")["under_way"] == 1
+    world.live(2000.0)
+    assert world.intents("other") == []
+    (made,) = other.of(Kind.CANDIDATE)
+    assert [hold.ref for hold in world.holds() if hold.reason == tombstones.LEFT] == [made.ref.id]
