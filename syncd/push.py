@@ -366,7 +366,10 @@ def send_update(
     work.tx.flush()
     intent = load(work, id_)
     record = next((record for record in records if record.ref == ref), None)
-    if intent is None or intent.state != "open" or record is None:
+    if intent is None or intent.state != "open":
+        return None
+    if record is None:
+        delete_intent(work, intent)  # a person's row is gone: what links want is dropped for the rows that are left
         return None
     if any((connection.name, each.ref) in work.doubted for each in records):
         put_off(work, intent, max(1.0, connection.facts.visible_s))

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem
+from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem, Thing
 from syncd import schema
 from syncd.agenda import left_to_do, unswept
 from syncd.clock import SteppedClock, run_stepped
@@ -28,6 +28,7 @@ from syncd.reconcile import End
 from syncd.setup import Connection, Pair, World
 from syncd.store import Store, open_engine
 from tests.simulation import verdicts
+from tests.simulation.deletions import Deletions, judge_deletions
 
 START = 1_800_000_000.0
 POLL_S = 90.0
@@ -97,6 +98,7 @@ class Options:
     faults: tuple[str, ...] | None = None
     minutes: float | None = None  # None: drawn
     poll_s: float = POLL_S
+    deletes: bool = False  # whether people may delete; a seed draws whether they do
     small: bool = False  # one job, two people, three scripted acts: for running it once per crash point
 
 
@@ -125,6 +127,7 @@ class Simulation:
         self.crashing = False
         self.violations: list[str] = []
         self.faults = self._draw_faults()
+        self.deletions = Deletions(self)
         self.one_way = self.rng.random() < 0.2 and not self.options.small
         self.world = self._world()
         self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
@@ -361,6 +364,8 @@ class Simulation:
         while self.clock.now() < end:
             await self.clock.sleep_until(self.clock.now() + self.rng.choice([0.03, 0.5, 5.0, 20.0, 60.0]))
             self.act()
+            if self.options.deletes:
+                self.deletions.follow()
 
     def engine(self) -> Engine:
         lanes = {
@@ -412,15 +417,18 @@ class Simulation:
 
     def identity(self, system: MemorySystem, ref: Ref) -> tuple[str, ...]:
         """Who or what a record is, whatever the system: a job's title, a person's mail, both for an application."""
-        thing = system.things[ref]
+        thing = self._thing(system, ref)
         if ref.kind is Kind.JOB:
             return (str(thing.fields["title"]),)
         if ref.kind is Kind.CANDIDATE:
             return (canonical("email", thing.fields["email"]),)
-        job = system.things.get(Ref(Kind.JOB, thing.parents[Kind.JOB]))
-        person = thing if system.facts.rows else system.things.get(Ref(Kind.CANDIDATE, thing.parents[Kind.CANDIDATE]))
-        title = str(job.fields["title"]) if job else "?"
-        return (canonical("email", person.fields["email"]) if person else "?", title)
+        job = self._thing(system, Ref(Kind.JOB, thing.parents[Kind.JOB]))
+        person = thing if system.facts.rows else self._thing(system, Ref(Kind.CANDIDATE, thing.parents[Kind.CANDIDATE]))
+        return (canonical("email", person.fields["email"]), str(job.fields["title"]))
+
+    def _thing(self, system: MemorySystem, ref: Ref) -> Thing:
+        """A record that stands there, or that somebody has deleted."""
+        return system.things.get(ref) or self.deletions.removed[ref]
 
     def by_identity(self, system: MemorySystem, kind: Kind) -> dict[tuple[str, ...], list[Ref]]:
         """The records of a kind by who they are; a row is a person as well."""
@@ -466,7 +474,7 @@ class Simulation:
         verdicts.judge_reads(self)
         verdicts.judge_words(self)
         verdicts.judge_endings(self)
-        verdicts.judge_presence(self)
+        judge_deletions(self)
         verdicts.judge_holds(self)
 
     def _members(self) -> dict[str, str]:
@@ -511,7 +519,7 @@ class Simulation:
         return any(
             entry.by == "human" and name in entry.after
             for entry in system.log
-            if entry.ref.kind is Kind.CANDIDATE and entry.ref in system.things
+            if entry.ref.kind is Kind.CANDIDATE
             if self.identity(system, entry.ref)[:1] == who
         )
 
@@ -540,6 +548,8 @@ class Simulation:
         members: Mapping[str, str],
     ) -> None:
         where, refs = ("hub", ours) if ours else (spoke, theirs)
+        if self.deletions.excuse(spoke if ours else "hub", kind, who):
+            return
         if where == spoke and (kind is Kind.JOB or (kind is Kind.CANDIDATE and self.one_way)):
             return
         if where == spoke and self.one_way:

@@ -13,7 +13,7 @@ from tests.simulation.trace import WHOLE
 
 ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("TRACES", "1"))  # `make prove` compares more
-SEEDS = [3, *(seed for seed in range(COUNT) if seed != 3)][:COUNT]  # three lanes at once, crashes, lost answers
+SEEDS = [17, *(seed for seed in range(COUNT) if seed != 17)][:COUNT]  # crashes, lost answers, deletions
 SEEDS += [WHOLE + seed for seed in sorted({6, *range(COUNT // 10)})]  # all of it; the sixth has papers and webhooks
 
 

@@ -16,7 +16,7 @@ from syncd import schema
 from tests.simulation.core import Options, Simulation
 from tests.simulation.swarm import Swarm
 
-CRASHES = Options(crash_share=0.001)
+CRASHES = Options(crash_share=0.001, deletes=True)
 WHOLE = 1_000_000  # from here on the numbers are those of the whole
 
 

@@ -104,8 +104,6 @@ def _was_out(system: MemorySystem, last: Any, name: str) -> bool:
 def _brought_into_step(simulation: "Simulation", system: MemorySystem, last: Any, name: str) -> bool:
     """Whether the edit said what another system told already: that was a step into agreement, not a change to carry."""
     kind = Kind.CANDIDATE if name in ("name", "phone") else last.ref.kind
-    if last.ref not in system.things:
-        return True
     who = simulation.identity(system, last.ref)[: 1 if kind is Kind.CANDIDATE else 2]
     for other in simulation.systems.values():
         told: dict[Ref, list[Any]] = {}
@@ -114,7 +112,7 @@ def _brought_into_step(simulation: "Simulation", system: MemorySystem, last: Any
                 at_once = told.get(entry.ref, []) if entry.at == last.at else []  # who was first then, nobody can say
                 told[entry.ref] = [*at_once, entry.after[name]]
         for ref, values in told.items():
-            same = ref in other.things and simulation.identity(other, ref)[: len(who)] == who
+            same = simulation.identity(other, ref)[: len(who)] == who
             if same and canonical(name, last.after[name]) in {canonical(name, value) for value in values}:
                 return True
     return False
@@ -123,13 +121,11 @@ def _brought_into_step(simulation: "Simulation", system: MemorySystem, last: Any
 def _is_wanted(simulation: "Simulation", system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:
     """Whether some human said this value after ``since`` about the same thing."""
     kind = Kind.CANDIDATE if name in ("name", "phone") else entry.ref.kind
-    if entry.ref not in system.things:
-        return True
     who = simulation.identity(system, entry.ref)
     who = who[:1] if kind is Kind.CANDIDATE else who
     for other in simulation.systems.values():
         for said in other.log:
-            if said.by != "human" or name not in said.after or said.ref not in other.things:
+            if said.by != "human" or name not in said.after:
                 continue
             if (other is system and said.ref == entry.ref) or said.at <= since:
                 continue
@@ -205,16 +201,9 @@ def _moved_elsewhere(simulation: "Simulation", system: MemorySystem, entry: Any,
         for other in simulation.systems.values()
         for said in other.log
         if (other is not system or said.ref != entry.ref)
-        and said.ref in other.things
         and said.ref.kind is Kind.APPLICATION
         and simulation.identity(other, said.ref) == who
     )
-
-
-def judge_presence(simulation: "Simulation") -> None:
-    """I12: nothing is ever told to be gone that nobody has removed (nobody removes anything here)."""
-    for connection, ref in simulation.database.execute("SELECT connection, ref FROM journal WHERE what = 'vanished'"):
-        simulation.violations.append(f"I12 {ref} of {connection} was told to be gone, and nobody had removed it")
 
 
 def judge_holds(simulation: "Simulation") -> None:
@@ -232,7 +221,7 @@ def judge_holds(simulation: "Simulation") -> None:
             (name, entry.ref)
             for name, other in simulation.systems.items()
             for entry in other.log
-            if entry.by == "human" and hold.field in entry.after and entry.ref in other.things
+            if entry.by == "human" and hold.field in entry.after
             if entry.ref.kind is not Kind.JOB and simulation.identity(other, entry.ref)[: len(who)] == who
         }
         if len(said) < 2:
