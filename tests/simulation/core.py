@@ -37,6 +37,9 @@ DAYS = (1.0, 1.0, 1.0, 4.0)  # minutes that people work; a seed draws one
 LOOK_S = 30.0  # between two looks whether all has come to rest
 
 
+FAULTS = (*MemorySystem.FAULTS, "limited")
+
+
 class Crash(BaseException):
     """The process dies here."""
 
@@ -144,6 +147,8 @@ class Simulation:
         kinds = tuple(f for f in MemorySystem.FAULTS if self.rng.random() < 0.4)
         if self.options.faults is not None:
             kinds, quiet = self.options.faults, False
+        elif self.options.deletes and random.Random(f"limited {self.seed}").random() < 0.4:
+            kinds += ("limited",)
         return Faults(() if quiet else kinds, self.rng.choice((0.02, 0.1, 0.3)), random.Random(self.rng.random()))
 
     def _world(self) -> World:
