@@ -292,6 +292,7 @@ def violations(run: Run) -> list[str]:
         *_undone(run),
         *_out_of_step(run),
         *_unclaimed(run),
+        *_unearned(run),
         *felt({name: kept.box for name, kept in run.kept.items()}),
     ]
     return found + [line for kept in run.kept.values() for line in over_budget(kept)]
@@ -358,6 +359,25 @@ def felt(systems: Mapping[str, Sandbox]) -> list[str]:
         for effect in box.effects
         if effect.action in FELT and effect.by != "human"
     ]
+
+
+# --- nobody is asked about what one alone has said ------------------------------------------------------------------
+
+
+def _unearned(run: Run) -> Iterator[str]:
+    """A conflict is held where two have spoken."""
+    for hold in run.holds:
+        for name in hold.names & EDITED.keys() if hold.reason in ("conflict", "terminal_conflict") else ():
+            kind = EDITED[name]
+            whos = {run.kept[of].who(kind, id_) for of, told, id_ in hold.ends if told == kind and of in run.kept}
+            said = {
+                (kept.name, entry.id)
+                for kept in run.kept.values()
+                for entry in kept.entries(name)
+                if not _is_ours(entry.by) and kept.who(kind, entry.id) in whos
+            }
+            if len(said) < 2:
+                yield f"unearned: {name} of {sorted(map(str, whos))} is held, and people spoke at {sorted(said)} alone"
 
 
 # --- no move undone, no edit lost -----------------------------------------------------------------------------------

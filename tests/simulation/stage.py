@@ -278,7 +278,9 @@ class Stage:
     def _judge_durable(self, name: str, what: str) -> None:
         """I3: whatever goes out, an intent that says so was committed before."""
         table = schema.intents.c
-        where = (table.connection == name, table.state == "sent")
+        where = [table.connection == name, table.state == "sent"]
+        if what in {*Kind}:  # what lies beside a record is told by the call, not by the kind
+            where.append(table.kind == what)
         with self.store.engine.connect() as connection:
             if connection.execute(sa.select(table.id).where(*where)).first() is None:
                 self.problems.append(f"I3 {what} reached {name} without an intent")

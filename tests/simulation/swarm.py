@@ -87,8 +87,10 @@ class Workers(city.Crowd):
         return [*super().acts(), self.move_many] if self.moves_many else super().acts()
 
     moves_many = False
+    noted: Callable[[str], None]  # a fault that was drawn has happened
 
     def move_many(self) -> None:
+        self.noted("mass")
         name = self.rng.choice([*self.played])
         word = self.word(name)
         for id_ in [*self.box(name).snapshot()["application"]]:
@@ -123,7 +125,7 @@ class Swarm:
             self.played, random.Random(self.rng.random()), hub=self.star.hub, gives=self.star.gives, clock=self.clock,
             pauses=(0.5, 2.0, 10.0, 30.0), returns=(0.02, 1.0, 20.0, 90.0),
         )  # fmt: skip
-        self.people.moves_many = "mass" in self.faults.kinds
+        self.people.moves_many, self.people.noted = "mass" in self.faults.kinds, self.faults.note
         self.config = self._config()
         self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
         self.store.run_now(_make_tables)
@@ -154,7 +156,10 @@ class Swarm:
 
     def _player(self, at: int, name: str) -> Player:
         limits = LIMITS.get(name, USUAL_LIMITS)
-        ahead_s = self.rng.uniform(-300.0, 300.0) if "skewed" in self.faults.kinds else 0.0
+        ahead_s = 0.0
+        if "skewed" in self.faults.kinds:
+            ahead_s = self.rng.uniform(-300.0, 300.0)
+            self.faults.note("skewed")
         shared: Any = {
             "clock": SkewedClock(self.clock, ahead_s),
             "limits": limits,

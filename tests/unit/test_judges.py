@@ -10,7 +10,7 @@ from syncd import config
 from syncd.app import build_world, load_plugins, sealer_of
 from syncd.clock import SteppedClock
 from syncd.sandbox import Arrival, Effect
-from tests.integration.judges import Kept, Line, Look, Run, violations
+from tests.integration.judges import Held, Kept, Line, Look, Run, violations
 from tests.integration.town import LIMITS, SYSTEMS, configure
 
 START = 1_800_000_000.0
@@ -36,7 +36,7 @@ class Played:
         configure(folder, 1, addresses)
         settings = config.load(folder / "config.toml", {})
         self.known = build_world(settings, plugins, sealer_of(settings, random.randbytes)).connections
-        self.looks, self.journal = [], []
+        self.looks, self.journal, self.holds = [], [], []
         self.acme = self.boxes["acme"]
 
     def later(self, seconds):
@@ -56,7 +56,7 @@ class Played:
                        self.looks if name == "acme" else [])
             for name, box in self.boxes.items()
         }  # fmt: skip
-        told = violations(Run(kept, [], self.journal, []))
+        told = violations(Run(kept, self.holds, self.journal, []))
         return {line.partition(":")[0] for line in told if not line.startswith("unlike")}
 
 
@@ -124,3 +124,13 @@ def test_what_somebody_outside_noticed_is_condemned(played):
     assert played.found() == set()
     played.ours()
     assert played.found() == {"felt"}
+
+
+def test_a_conflict_of_which_one_alone_has_spoken_is_condemned(played):
+    played.acme.effects = [effect for effect in played.acme.effects if effect.by == "human"]
+    played.holds = [Held(frozenset({("acme", "application", played.ids["acme"])}), frozenset({"stage"}), "conflict")]
+    assert played.found() == set(), "where it was made on all sides, all have spoken"
+    for name, box in played.boxes.items():
+        if name != "acme":
+            box.effects = [replace(effect, by="api") for effect in box.effects]
+    assert "unearned" in played.found()
