@@ -113,6 +113,7 @@ class KeptUp(Stage):
     def __init__(self, scenario: Scenario, failing: Failing) -> None:
         super().__init__(scenario, database=failing.engine)
         self.failing = failing
+        self.is_calm = failing.at is None
         self.told_off = 0  # how often somebody who asked was told to come again
         run_now = self.store.run_now
 

@@ -175,6 +175,7 @@ class Stage:
         self.counts = [0]
         self.triggers: list[tuple[str, str, str, Any]] = []
         self.stop_at, self.awaits = stop_at, 0
+        self.is_calm = stop_at is None and not deaths
         self._committed = 0
         self._state: tuple[int, int] | None = None
         self._wait: Wait | None = None
