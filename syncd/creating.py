@@ -116,6 +116,9 @@ def create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     if work.learning or not is_swept(work, other, kind):
         work.wanted += 1
         return False
+    if lost := _lost_parent(work, pair, end, row):
+        hold_record(work, pair, row, {"": ("parent_vanished", lost.value)})
+        return False
     person, missing = _person_to_bear(work, pair, end, row)
     if missing:
         hold_record(work, pair, row, {"": (missing, "")} if missing != "waits" else {})
@@ -130,6 +133,16 @@ def create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
     if not holds and not unread:
         _open_create(work, pair, end, row, draft, person, borne)
     return False
+
+
+def _lost_parent(work: Work, pair: Pair, end: End, row: RecordRow) -> Kind | None:
+    """The kind of an application's parent that is linked with one that is there no more."""
+    parents = ((Kind.JOB, row.job), (Kind.CANDIDATE, row.candidate)) if Kind(row.kind) is Kind.APPLICATION else ()
+    for kind, id_ in parents:
+        target = work.tx.record(pair.at(end.other).name, kind, across(work, pair, end, kind, id_) or "")
+        if target is not None and target.gone:
+            return kind
+    return None
 
 
 def _person_to_bear(work: Work, pair: Pair, end: End, row: RecordRow) -> tuple[RecordRow | None, str]:

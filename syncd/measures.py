@@ -33,8 +33,9 @@ REASONS = (
     "conflict", "credits_per_day", "duplicate", "email_taken", "erased_left", "erased_returned", "erasure",
     "file_refused", "files_changed",
     "job_unclear", "key_expired", "missing", "no_credits", "no_email", "no_file", "no_result", "no_word_for",
-    "not_taken", "other_name", "parent_gone", "ping_pong", "places_differ", "reached_meanwhile", "rejected",
-    "rows_differ", "second_application", "several_active", "spokes_disagree", "taken_but_not_found",
+    "not_taken", "other_name", "parent_gone", "parent_vanished", "ping_pong", "places_differ",
+    "reached_meanwhile", "rejected", "rows_differ", "second_application", "several_active", "spokes_disagree",
+    "taken_but_not_found",
     "terminal_conflict", "terminal_differs", "unknown_outcome", "unmapped", "unmapped_stage", "vanished", OTHER,
 )  # fmt: skip
 DISPUTES = frozenset({

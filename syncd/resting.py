@@ -47,7 +47,8 @@ def _are_all_ours(work: Work) -> bool:
 def _may_be_uncarried(work: Work) -> bool:
     """Whether something waits to be written where a pair does not carry its kind (maybe another pair does)."""
     table = schema.intents.c
-    waiting = sa.select(table.connection, table.kind).where(table.state == "open", table.call.not_in(sorted(BESIDE))).distinct()
+    is_open = (table.state == "open", table.call.not_in(sorted(BESIDE)))
+    waiting = sa.select(table.connection, table.kind).where(*is_open).distinct()
     ways = [(name, Kind(kind)) for name, kind in work.sql.execute(waiting)]
     ways += [(name, Kind.CANDIDATE) for name, kind in ways if kind is Kind.APPLICATION]  # whom a create may bear
     return any(

@@ -66,6 +66,8 @@ _REASONS: Mapping[str, str] = {
     "was phoned. Try again to have it phone now, or drop this.",
     "taken_but_not_found": "{target} says that this {kind} is there already, but it cannot be found there.",
     "parent_gone": "The job or person that it belongs to is no longer there at {target}: {detail}.",
+    "parent_vanished": "The {detail} that it belongs to is no longer there at {there}, so it is not made there either. "
+    "It goes on by itself when that is back, or linked with another.",
     "rows_differ": "Two rows of this person were given unlike values of the {field} (the other row: {detail}). "
     "Make them alike at {here}, or leave them.",
     "file_refused": "The résumé was refused: {detail}. Put another one in its place, then try again.",

@@ -1,7 +1,6 @@
 """The core's seeds: `make test` plays 300, `make simulate SEEDS=…` more, `make replay SEED=…` one."""
 
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -10,9 +9,6 @@ from tests.simulation.core import FAULTS, Options, play
 CHUNK = 10  # seeds a test, so that several workers share them
 COUNT = int(os.environ.get("SEEDS", "300"))
 FOUND = (1317, 5570, 6627, 13677, 16256)  # what each found is told in its commit, and played for ever
-# Played without deletions until it is mended: an application whose job or person was deleted where it is to be created
-# is planned, dropped and read again for ever, and nobody is asked (`I22`).
-OPEN = (35, 251)
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(COUNT)
 CRASHES = Options(crash_share=0.005, deletes=True)
 FEWER = Options(crash_share=0.001)  # as each was found
@@ -22,7 +18,7 @@ FEWER = Options(crash_share=0.001)  # as each was found
 @pytest.mark.parametrize("start", range(0, len(SEEDS), CHUNK))
 def test_seeds_keep_every_invariant(start: int) -> None:
     for seed in SEEDS[start : start + CHUNK]:
-        play(seed, replace(CRASHES, deletes=seed not in OPEN))
+        play(seed, CRASHES)
 
 
 @pytest.mark.usefixtures("no_log")
@@ -37,7 +33,7 @@ def test_every_fault_befalls_some_seed() -> None:
     """What is drawn need not happen: the seeds are played until each kind of fault has befallen a call."""
     missing = {*FAULTS}
     for seed in range(min(COUNT, 60)):
-        missing -= play(seed, replace(CRASHES, deletes=seed not in OPEN)).faults.fired.keys()
+        missing -= play(seed, CRASHES).faults.fired.keys()
         if not missing:
             return
     raise AssertionError(f"no call of any seed met {sorted(missing)}")

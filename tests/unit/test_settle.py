@@ -701,3 +701,18 @@ def test_the_journal_names_fields_and_never_values(world):
 def test_each_new_link_is_journalled_with_the_rule_that_made_it(world, kind):
     rules = {"job": "title", "candidate": "email", "application": "person_and_job"}
     assert rules[kind.value] in {line.detail for line in world.journal("linked") if line.kind == kind.value}
+
+
+def test_who_applies_for_a_job_that_is_gone_at_the_other_end_is_asked_about_and_not_planned_again_and_again(quick):
+    world = quick("rows", "plain", poll_s=60.0, sweep_s=300.0)
+    hub, spoke = world.systems["rows"], world.systems["plain"]
+    job_id = hub.add(JOB, {"title": "Baker", "code": "B", "status": "open"})
+    engine = world.live(400.0, learn=True)
+    (made,) = spoke.of(JOB)
+    spoke.remove(made.ref)
+    fields = {"name": "Ann", "email": "ann@example.com", "phone": None, "stage": "New"}
+    hub.add(APPLICATION, fields, parents={JOB: job_id})
+    world.live(2000.0, engine)
+    assert "parent_vanished" in world.reasons()
+    assert not world.intents("plain")
+    assert len(world.journal("create_planned")) <= 3
