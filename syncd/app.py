@@ -26,6 +26,7 @@ from syncd.doubt import doubt_an_older_copy
 from syncd.errors import ConfigInvalid
 from syncd.gate import Gate, Step, T
 from syncd.http import build_client
+from syncd.identity import refuse_other_ends
 from syncd.limits import Log, parse_rules
 from syncd.metrics import Meter, Unmeasured
 from syncd.migrate import is_current, migrate
@@ -114,7 +115,14 @@ def _connection(name: str, settings: ConnectionSettings, plugin: Plugin) -> Conn
         sweep_s=float(settings.sweep.seconds),
         overlap_s=float(settings.overlap.seconds),
         remarks=tuple(form for form, key in plugin.facts.remarks.items() if key is None or settings.options.get(key)),
+        account=_account_of(settings, plugin),
     )
+
+
+def _account_of(settings: ConnectionSettings, plugin: Plugin) -> str:
+    """Which account it is, as far as its address tells."""
+    url = httpx.URL(settings.base_url or plugin.base_url or "")
+    return f"{settings.system} at {url.copy_with(userinfo=None, query=None, fragment=None)}".rstrip("/")
 
 
 def _pair(name: str, settings: Any, made: Mapping[str, Connection]) -> Pair:
@@ -333,6 +341,7 @@ def build(
         )
         clients[name], connector = _connect(config, name, plugin, gates[name], world, rng, network, read_only=read_only)
         lanes[name] = Lane(connection, connector, gates[name], _webhook_url(config, name))
+    store.run_now(refuse_other_ends, world)
     doubt_an_older_copy(store, world)
     engine = Engine(world, store, store.clock, rng, lanes)
     engine.guard = Guard(config.guard.changed_least, config.guard.changed_share)

@@ -565,10 +565,15 @@ def resume(
     allow_large: Annotated[
         bool, typer.Option("--allow-large", help="Carry out the plan that was far larger than usual.")
     ] = False,
+    same_account: Annotated[
+        bool, typer.Option("--same-account", help="Its new address is the same account's: ids mean what they meant.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start again what `pause`, a refused token or a guard has stopped."""
-    arguments = {"name": name, "allow_empty": allow_empty, "allow_large": allow_large}
+    arguments = {
+        "name": name, "allow_empty": allow_empty, "allow_large": allow_large, "same_account": same_account
+    }  # fmt: skip
     _told(ctx.obj, _do(ctx.obj, "resume", arguments, "resuming"), as_json=as_json)
 
 

@@ -118,7 +118,7 @@ async def _pause(app: App, arguments: Told, progress: Progress) -> dict[str, Any
 
 
 async def _resume(app: App, arguments: Told, progress: Progress) -> dict[str, Any]:
-    allowed = {name: bool(arguments.get(name)) for name in ("allow_empty", "allow_large")}
+    allowed = {name: bool(arguments.get(name)) for name in ("allow_empty", "allow_large", "same_account")}
     told = await app.engine.do(decide.resume, arguments.get("name"), **allowed)
     app.engine.wake()
     return {"told": told}

@@ -21,9 +21,9 @@ from syncd.agenda import Agenda, agenda_of, left_to_do, unswept, walks_under_way
 from syncd.clock import Clock
 from syncd.connector import Connector, Witnesses
 from syncd.creating import NextPoll, is_behind
-from syncd.ends import keep_ends
 from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, Taken, Unavailable
 from syncd.facts import Walk
+from syncd.identity import keep_identity
 from syncd.intents import unsealed
 from syncd.limits import Priority
 from syncd.model import Cursor, Kind, Page, Record, Ref
@@ -185,7 +185,7 @@ class Engine:
 
     async def begin(self) -> None:
         """At start: what was under way when the last process ended is looked up."""
-        await self.do(keep_ends)
+        await self.do(keep_identity)
         await self.do(rest_others)
         count = await self.store.run(push.recover, self.clock.now(), push.CALL_TIMEOUT_S)
         if count:

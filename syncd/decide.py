@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import batches, cycle, errands, places, pull, push, schema, switches, tombstones
+from syncd import batches, cycle, errands, identity, places, pull, push, schema, switches, tombstones
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -459,17 +459,18 @@ def pause(work: Work, name: str | None) -> str:
     return f"{_spoken(scope)} rests until `syncd resume{'' if scope == EVERYTHING else f' {name}'}`."
 
 
-def resume(work: Work, name: str | None, *, allow_empty: bool = False, allow_large: bool = False) -> str:
+def resume(
+    work: Work, name: str | None, *, allow_empty: bool = False, allow_large: bool = False, same_account: bool = False
+) -> str:
     """Start again what was stopped; what a guard has stopped wants to be allowed by name."""
     scope = scope_of(work.world, name)
-    table = schema.switches.c
-    reason = work.sql.execute(sa.select(table.reason).where(table.scope == scope)).scalar()
-    if reason is None:
+    reason = switches.reason_of(work.sql, scope)
+    if not reason:
         if scope == EVERYTHING:
             return "Nothing was stopped as a whole; `syncd status` tells which pairs and connections are."
         return f"{_spoken(scope)} was not stopped."
     guard = next((word for word in GUARDS if reason.startswith(word)), None)
-    if guard is not None and not {"emptied": allow_empty, "large": allow_large}[guard]:
+    if guard is not None and not {"emptied": allow_empty, "large": allow_large, identity.STOPPED: same_account}[guard]:
         raise Refused(
             f"{_spoken(scope)} was stopped by a guard ({reason}); if that is right: syncd resume {name} {GUARDS[guard]}"
         )
@@ -477,12 +478,15 @@ def resume(work: Work, name: str | None, *, allow_empty: bool = False, allow_lar
         _believe(work, scope, reason.rpartition(" from ")[2])
     elif guard == "large":
         remember(work.sql, f"{cycle.ALLOW_LARGE}{scope}", str(work.tx.now))
+    elif guard == identity.STOPPED:
+        identity.believe_account(work, work.world.connections[scope.removeprefix("connection/")])
     switches.start(work.sql, scope)
     work.woken.update(work.world.connections)
     return f"{_spoken(scope)} goes on."
 
 
-GUARDS = {"emptied": "--allow-empty", "large": "--allow-large"}  # how a guard's reason begins -> what allows it
+# How a guard's reason begins -> what allows it.
+GUARDS = {"emptied": "--allow-empty", "large": "--allow-large", identity.STOPPED: "--same-account"}
 
 
 def _believe(work: Work, scope: str, walk_name: str) -> None:

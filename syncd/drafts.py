@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from syncd.ends import ends_of
+from syncd.identity import ends_of
 from syncd.mapping import WORDED
 from syncd.model import Draft, Fields, Kind, Parent
 from syncd.rows import IntentRow, LinkRow

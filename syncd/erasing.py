@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from syncd import batches, schema
 from syncd.bases import sent_values
 from syncd.drafts import draft_of
-from syncd.ends import Ends, known_ends
+from syncd.identity import Ends, known_ends
 from syncd.intents import delete_intent, save_intent
 from syncd.model import Draft, Kind, Parent
 from syncd.reconcile import End

@@ -19,7 +19,8 @@ from syncd.reconcile import End
 class Connection:
     """One configured connection as the engine knows it. Durations in seconds; ``defaults``: our field -> value.
 
-    ``remarks``: the forms in which the results of screenings are written there.
+    ``remarks``: the forms in which the results of screenings are written there. ``account``: the system and the address
+    of the account; empty: nobody says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Connection:
     sweep_s: float = 86_400.0
     overlap_s: float = 120.0
     remarks: tuple[str, ...] = ()
+    account: str = ""
 
     @cached_property
     def terms(self) -> Mapping[Kind, Terms]:

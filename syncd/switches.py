@@ -17,6 +17,12 @@ def start(connection: sa.Connection, scope: str) -> bool:
     return connection.execute(sa.delete(table).where(table.c.scope == scope)).rowcount > 0
 
 
+def reason_of(connection: sa.Connection, scope: str) -> str:
+    """Why something is stopped; empty: it is not."""
+    table = schema.switches.c
+    return connection.execute(sa.select(table.reason).where(table.scope == scope)).scalar() or ""
+
+
 def stopped_scopes(connection: sa.Connection) -> set[str]:
     """What is stopped: ``*``, ``connection/NAME``, ``pair/NAME``."""
     return set(connection.execute(sa.select(schema.switches.c.scope)).scalars())
