@@ -89,7 +89,7 @@ def _add(work: Work, pair: Pair, row: RecordRow) -> None:
     batch = _collecting(work, pair, str(row.job)) or _new_batch(work, pair, str(row.job), pair.collect_s)
     spent = item_of(work, pair.name, row.id)
     paid = {"credits": spent.credits, "sent_at": spent.sent_at} if spent else {}
-    _put_item(work, pair, row.id, batch=batch, state="waiting", **paid)
+    _put_item(work, pair.name, row.id, batch=batch, state="waiting", **paid)
     hold_record(work, pair, row, {})
     note(work, row.connection, row.kind, row.id, "to_be_screened", detail=pair.right.name)
     work.wanted += 1
@@ -97,10 +97,10 @@ def _add(work: Work, pair: Pair, row: RecordRow) -> None:
         _hasten(work, batch)
 
 
-def _put_item(work: Work, pair: Pair, application: str, **known: Any) -> None:
+def _put_item(work: Work, pair: str, application: str, **known: Any) -> None:
     """Keep what is known of an application's screening; of its file nothing is."""
     nothing = {"name": None, "content": None, "credits": 0.0, "sent_at": None, "reason": None, "detail": ""}
-    upsert(work.sql, _items, [{"pair": pair.name, "application": application, **nothing, **known}])
+    upsert(work.sql, _items, [{"pair": pair, "application": application, **nothing, **known}])
 
 
 def _collecting(work: Work, pair: Pair, job: str) -> str | None:
@@ -162,7 +162,7 @@ def end_if_empty(work: Work, batch: str) -> None:
         _end(work, batch, "done")
 
 
-def keep_out(work: Work, pair: Pair, application: str) -> None:
+def keep_out(work: Work, pair: str, application: str) -> None:
     """An application that was screened before, of which nothing else is known any more, goes into no batch."""
     _put_item(work, pair, application, batch="", state="done")
 
@@ -221,8 +221,12 @@ def turn_of(work: Work, id_: str, limits: BatchLimits) -> Turn | None:
         return None
     pair = work.world.pair(batch.pair)
     items = pending_of(work, id_)
+    known = _known_still(work, pair, items)
+    if batch.sent_at is not None and len(known) < len(items):
+        fail(work, id_, "files_changed")
+        return None
     if batch.sent_at is None:
-        items = _known_still(work, pair, items)
+        items = known
         if overflow := [item.application for item in items[limits.files :]]:
             _move(work, pair, overflow, _new_batch(work, pair, batch.job, 0.0))
         items = items[: limits.files]

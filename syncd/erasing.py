@@ -72,7 +72,7 @@ def _around(work: Work, pairs: Pairs, place: Place) -> Iterator[Place]:
         yield from _told_with(work, connection, (Kind.SCREENING,), _records.application == id_)
         if row := work.tx.record(connection, kind, id_):
             yield from [(connection, Kind.CANDIDATE, row.candidate)] if row.candidate else []
-    for ends in _pairs_of(pairs, connection):
+    for ends in (ends for ends in _pairs_of(pairs, connection) if kind in ends.kinds):
         there = ends.at(ends.end_of(connection).other)
         yield from _told_with(work, there, (kind,), _records.source_id == id_)
 
@@ -149,7 +149,8 @@ def erase(work: Work, person: Person, grave: str | None) -> Counter[str]:
     work.intents.clear()
     work.holds.clear()
     for connection, kind, id_ in _clear_mentions(work, person):
-        settle(work, connection, kind, id_)
+        if connection in work.world.connections:
+            settle(work, connection, kind, id_)
     return +gone
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from syncd import copies, schema
 from syncd.holds import drop_intent_holds
+from syncd.identity import Ends
 from syncd.intents import delete_intent, hold_intent, intents_on, save_intent
 from syncd.limits import Priority
 from syncd.mapping import STAGES, TERMINAL, digest_value, word_of
@@ -382,12 +383,12 @@ def _keep(work: Work, pair: str, end: End, what: str, source: str, version: str,
     upsert(work.sql, schema.deeds, [row])
 
 
-def let_be(work: Work, pair: Pair, source: RecordRow, file: str | None) -> None:
+def let_be(work: Work, ends: Ends, source: RecordRow, file: str | None) -> None:
     """Whatever is done once for a record was done, or must not be done any more; ``file``: the version it has now."""
-    end = pair.end_of(source.connection).other
+    end = ends.end_of(source.connection).other
     kinds = {Kind.APPLICATION: (ATTACH, OUTCOME, SCREEN), Kind.SCREENING: (*sorted(REMARKS), RULE)}
     for what in kinds.get(Kind(source.kind), ()):
-        _keep(work, pair.name, end, what, source.id, file or BEFORE if what == ATTACH else BEFORE)
+        _keep(work, ends.pair, end, what, source.id, file or BEFORE if what == ATTACH else BEFORE)
 
 
 def _forget(work: Work, pair: Pair, end: End, what: str, source: str) -> None:

@@ -73,22 +73,31 @@ def _forget(work: Work, app: App, email: str) -> Facts:
 
 
 def _by_hand(work: Work, person: Person) -> list[Facts]:
-    """What stands at the systems: people and applications that were not gone when last told of."""
+    """What stands at the systems, also those that the config has no more: what was not gone when last told of."""
     found = []
-    for name, connection in work.world.connections.items():
+    for name, system in _systems(work, person).items():
+        has_rows = any(work.tx.member(name, id_) for id_ in person.ids(name, Kind.CANDIDATE))
         for id_ in person.ids(name, Kind.CANDIDATE):
             row = work.tx.record(name, Kind.CANDIDATE, id_)
             member = work.tx.member(name, id_)
-            if member is not None if connection.facts.rows else row is not None:
-                told = work.tx.record(name, Kind.APPLICATION, id_) if connection.facts.rows else row
+            if member is not None if has_rows else row is not None:
+                told = work.tx.record(name, Kind.APPLICATION, id_) if has_rows else row
                 is_gone = member.gone if member is not None else row is not None and row.gone
                 url = told.url if told is not None else None
-                found += [] if is_gone else [_stands(name, connection.facts.system, Kind.CANDIDATE, id_, url)]
-        for id_ in person.ids(name, Kind.APPLICATION) if not connection.facts.rows else []:
+                found += [] if is_gone else [_stands(name, system, Kind.CANDIDATE, id_, url)]
+        for id_ in person.ids(name, Kind.APPLICATION) if not has_rows else []:
             row = work.tx.record(name, Kind.APPLICATION, id_)
             if row is not None and not row.gone:
-                found.append(_stands(name, connection.facts.system, Kind.APPLICATION, id_, row.url))
+                found.append(_stands(name, system, Kind.APPLICATION, id_, row.url))
     return found
+
+
+def _systems(work: Work, person: Person) -> dict[str, str]:
+    """The connections with records of hers, and their systems; of one that never was in touch, only its name."""
+    told = work.sql.execute(sa.select(schema.connections.c.name, schema.connections.c.system))
+    known = {row.name: row.system for row in told}
+    known |= {name: connection.facts.system for name, connection in work.world.connections.items()}
+    return {name: known.get(name, name) for name in sorted({name for name, *_ in person.places})}
 
 
 def _stands(name: str, system: str, kind: Kind, id_: str, url: str | None) -> Facts:

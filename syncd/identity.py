@@ -4,15 +4,19 @@ A connection whose address names another account than before is stopped, for wha
 strangers of the same number; a pair that joins others than before is refused. A run may also lack a pair that has left
 rows: the config lost it, or the run was narrowed to others. Who is forgotten is to be found all the same, and what is
 out is to be looked up.
+
+Of a pair that was lost before this was written down, her links go by the id alone: that costs another's record a new
+look at most. Its deeds, cuts and résumés stay, for another's deed that went by mistake might phone somebody twice.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from syncd import schema, switches
 from syncd.errors import ConfigInvalid
+from syncd.model import Kind
 from syncd.reconcile import End
 from syncd.setup import Connection, World
 from syncd.store import remember
@@ -24,11 +28,12 @@ STOPPED = "account"  # how the reason of such a stop begins
 
 @dataclass(frozen=True)
 class Ends:
-    """A pair by its name and the names of its two connections."""
+    """A pair by its name, the names of its two connections, and the kinds that it carries."""
 
     pair: str
     left: str
     right: str
+    kinds: tuple[str, ...] = field(default=(), compare=False)
 
     def at(self, end: End) -> str:
         """The connection at an end."""
@@ -52,7 +57,7 @@ def keep_identity(work: Work) -> None:
         if switches.reason_of(work.sql, scope).startswith(STOPPED):  # the old address is back
             switches.start(work.sql, scope)
     for ends in _of_run(work.world):
-        remember(work.sql, _ENDS + ends.pair, f"{ends.left} {ends.right}")
+        remember(work.sql, _ENDS + ends.pair, " ".join((ends.left, ends.right, *ends.kinds)))
 
 
 def believe_account(work: Work, connection: Connection) -> None:
@@ -79,6 +84,11 @@ def known_ends(work: Work) -> dict[str, Ends]:
     return _ends_kept(work.sql) | {ends.pair: ends for ends in _of_run(work.world)}
 
 
+def known_at(work: Work, connection: str) -> list[Ends]:
+    """The pairs that are or ever were at a connection."""
+    return [ends for ends in known_ends(work).values() if connection in (ends.left, ends.right)]
+
+
 def ends_of(work: Work, pair: str) -> Ends | None:
     """What a pair's name joins; None: the store was not told."""
     found = next((ends for ends in _of_run(work.world) if ends.pair == pair), None)
@@ -87,11 +97,15 @@ def ends_of(work: Work, pair: str) -> Ends | None:
 
 def _of_run(world: World) -> Iterator[Ends]:
     for pair in world.pairs:
-        yield Ends(pair.name, pair.left.name, pair.right.name)
+        yield Ends(pair.name, pair.left.name, pair.right.name, tuple(kind for kind in Kind if pair.carried_to(kind)))
 
 
 def _ends_kept(connection: sa.Connection) -> dict[str, Ends]:
-    return {pair: Ends(pair, *joined.split()) for pair, joined in _kept(connection, _ENDS).items()}
+    return {pair: _told(pair, *joined.split()) for pair, joined in _kept(connection, _ENDS).items()}
+
+
+def _told(pair: str, left: str, right: str, *kinds: str) -> Ends:
+    return Ends(pair, left, right, kinds)
 
 
 def _kept(connection: sa.Connection, prefix: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from syncd import batches, errands, schema
 from syncd.bases import sent_values
 from syncd.erasing import CHILDREN, Person, Place, clear_inbox, erase, gather
+from syncd.identity import Ends, known_at
 from syncd.intents import delete_intent
 from syncd.mapping import canonical
 from syncd.model import Kind, Record, Ref, Value
@@ -87,7 +88,8 @@ def dropped(work: Work, connection: Connection, told: Sequence[Sighting]) -> fro
     """Which of these records are those of erased people: nothing of them may be taken in."""
     if not told or work.sql.execute(_ANY).first() is None:
         return frozenset()
-    names = {one.record.ref: list(_names(work, connection, one)) for one in told}
+    at = known_at(work, connection.name)
+    names = {one.record.ref: list(_names(work, connection, at, one)) for one in told}
     stones = _stones_of(work, {digest for each in names.values() for digest in each})
     hers: dict[Ref, Any] = {}
     new: list[Record] = []
@@ -110,7 +112,7 @@ def dropped(work: Work, connection: Connection, told: Sequence[Sighting]) -> fro
 _ANY = sa.select(_stones.digest).limit(1)
 
 
-def _names(work: Work, connection: Connection, one: Sighting) -> Iterator[str]:
+def _names(work: Work, connection: Connection, at: Sequence[Ends], one: Sighting) -> Iterator[str]:
     """The digests of all that names whose record it is; its own first."""
     record, kind = one.record, one.record.ref.kind
     yield _of_place(work, (connection.name, kind, record.ref.id))
@@ -121,8 +123,8 @@ def _names(work: Work, connection: Connection, one: Sighting) -> Iterator[str]:
     elif kind is Kind.CANDIDATE and one.email:
         yield _of_email(work, one.email)
     if record.source_id is not None and kind is not Kind.JOB:
-        for pair in work.world.pairs_of(connection.name, kind):
-            yield _of_place(work, (pair.at(pair.end_of(connection.name).other).name, kind, record.source_id))
+        for ends in (ends for ends in at if kind in ends.kinds):
+            yield _of_place(work, (ends.at(ends.end_of(connection.name).other), kind, record.source_id))
 
 
 def _stones_of(work: Work, digests: set[str]) -> dict[str, Any]:
@@ -168,15 +170,18 @@ def _tell(work: Work, connection: str, kind: Kind, ref: str, reason: str) -> Non
 
 
 def _welcome(work: Work, connection: Connection, one: Sighting, stone: Any) -> None:
-    """One who may be told of again: what was done once for her old records is not done a second time."""
+    """One who may be told of again: what was done once for her old records is not done a second time, in any pair.
+
+    It is now or never: a pair that this run lacks is back when nothing tells her old records from new ones any more.
+    """
     if stone is None:
         return
     kind, id_ = one.record.ref.kind, one.record.ref.id
     row = RecordRow(connection.name, kind.value, id_, work.tx.now)
-    for pair in work.world.pairs_of(connection.name, kind):
-        errands.let_be(work, pair, row, one.file)
-        if kind is Kind.APPLICATION and pair.batches and pair.left.name == connection.name:
-            batches.keep_out(work, pair, id_)
+    for ends in known_at(work, connection.name):
+        errands.let_be(work, ends, row, one.file)
+        if kind is Kind.APPLICATION and ends.left == connection.name:
+            batches.keep_out(work, ends.pair, id_)
     work.sql.execute(sa.delete(schema.tombstones).where(_stones.digest == stone.digest))
 
 

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from syncd import batches, decide, forget, graves, schema, soundness, tombstones, webhooks
+from syncd import backfill, batches, decide, forget, graves, identity, schema, soundness, tombstones, webhooks
 from syncd.connector import BatchLimits, Notice
 from syncd.errors import ConfigInvalid, SyncdError
+from syncd.intents import hold_intent
 from syncd.model import Kind, Ref
 from syncd.sealing import Sealer
-from syncd.work import ERASED
+from syncd.work import CREATE, ERASED
 from tests.unit.erasure import EMAIL, FIRST_S, SWEPT_S, Scene
 from tests.unit.papers_world import PDF
 from tests.unit.small_world import TO_RIGHT, application, job, person, row
@@ -20,6 +21,7 @@ from tests.unit.test_batches import Bakery
 from tests.unit.test_errands import Town
 
 STEPS = int(os.environ.get("FORGET_STEPS", "50"))
+INTENTS = schema.intents.c
 
 
 @pytest.fixture(scope="module")
@@ -457,3 +459,103 @@ def test_a_create_that_was_out_is_looked_up_though_its_pair_is_away(quick):
     assert world.intents("other") == []
     (made,) = other.of(Kind.CANDIDATE)
     assert [hold.ref for hold in world.holds() if hold.reason == tombstones.LEFT] == [made.ref.id]
+
+
+def without_other(world):
+    """The configuration loses its second pair, and the connection at its end."""
+    left = {name: each for name, each in world.world.connections.items() if name != "other"}
+    world.do(identity.keep_identity)
+    without_pairs(world, 1)
+    world.world = replace(world.world, connections=left)
+
+
+@pytest.fixture
+def three(quick):
+    """She stands at a hub and, linked with her there, at the second of two spokes; Bob at that one alone."""
+    world = quick("rows", "plain", "other=plain")
+    bob = person("o4", "Bob Lee", "bob@example.com")
+    world.known(
+        rows=(job("r1"), *row("r2", "r1")),
+        plain=(job("p1"),),
+        other=(job("o1"), person("o2"), application("o3", "o1", "o2"), bob, application("o5", "o1", "o4")),
+    )
+    return world
+
+
+def test_what_stands_at_a_system_that_the_config_has_no_more_is_on_the_receipt(three):
+    without_other(three)
+    receipt = forgotten(three, "ann@example.com")
+    assert {("other", "o2"), ("other", "o3")} <= {(each["connection"], each["id"]) for each in receipt["by_hand"]}
+    assert {row.id for row in three.select(schema.records)} == {"r1", "p1", "o1", "o4", "o5"}
+
+
+def test_a_question_at_a_system_that_the_config_has_no_more_names_her_no_longer(three):
+    choice = {"connection": "other", "kind": "application", "ref": "o5", "reason": "duplicate", "detail": "r2 x",
+              "opened_at": 1.0}  # fmt: skip
+    three.store.run_now(lambda sql: sql.execute(sa.insert(schema.holds).values(choice)))
+    without_other(three)
+    forgotten(three, "ann@example.com")
+    assert "duplicate" not in three.reasons()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_create_whose_system_is_away_is_counted_as_unknown(three, is_there):
+    three.world = replace(three.world, tombstone=three.world.digest)
+    intent = next(one for one in three.intents("plain") if one.call == CREATE)
+    with three.store.engine.begin() as sql:
+        sent = three.world.seal({"fields": {}}, f"{intent.id}/sent")
+        sql.execute(sa.update(schema.intents).where(INTENTS.id == intent.id).values(sent_values=sent, state="unknown"))
+    three.do(identity.keep_identity)
+    if not is_there:
+        left = {name: each for name, each in three.world.connections.items() if name != "plain"}
+        three.world = replace(three.world, pairs=three.world.pairs[1:], connections=left)
+    receipt = forgotten(three, "ann@example.com")
+    assert (receipt["under_way"], receipt["unknown"]) == ((1, 0) if is_there else (0, 1))
+
+
+def test_who_only_has_her_id_in_a_pair_that_carries_no_people_stays(three):
+    """The hub's people are none of that pair: what bears one of their ids there came from somewhere else."""
+    first, second = three.world.pairs
+    jobs_only = replace(second, flows={Kind.JOB: TO_RIGHT})
+    three.world = replace(three.world, pairs=(first, jobs_only), tombstone=three.world.digest)
+    with three.store.engine.begin() as sql:
+        sql.execute(sa.update(schema.records).where(schema.records.c.id == "o4").values(source_id="r2"))
+    forgotten(three, "ann@example.com")
+    assert "o4" in {row.id for row in three.select(schema.records)}
+
+
+def test_a_batch_that_went_out_is_not_sent_again_with_a_file_of_whom_nothing_is_known(quick):
+    bakery = Bakery(quick, collect_s=4000.0)
+    bakery.apply()
+    bakery.apply()
+    bakery.run(300.0, learn=True)
+    (batch,) = bakery.world.select(schema.batches)
+    item, _ = bakery.world.select(schema.batch_items)
+    with bakery.world.store.engine.begin() as sql:
+        sql.execute(sa.delete(schema.records).where(schema.records.c.id == item.application))
+        sql.execute(sa.update(schema.batches).values(sent_at=1.0, state="sent"))
+        sql.execute(sa.update(schema.batch_items).values(sent_at=1.0, state="sent", content="x"))
+    limits = BatchLimits(50, 10**6, 1000, 86_400.0, 1.0, (".pdf",))
+    assert bakery.world.do(batches.turn_of, batch.id, limits) is None
+    assert bakery.world.reasons() == ["files_changed"]
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_who_is_let_in_again_while_the_pair_is_away_is_not_phoned_again(scene, narrow):
+    whole = scene.world.world
+    scene.forget()
+    scene.allow()
+    less = backfill.narrowed(whole, backfill.Scope(kinds=(Kind.JOB, Kind.CANDIDATE)))
+    scene.world.world = less if narrow else replace(whole, pairs=(replace(whole.pairs[0], name="another"),))
+    scene.engine = scene.world.engine(seed=scene.seed)
+    scene.live(SWEPT_S)
+    deeds = {(row.pair, row.what, row.source) for row in scene.world.select(schema.deeds) if row.version == "before"}
+    assert ("rows-plain", "screen", scene.row) in deeds
+
+
+def test_an_answer_to_a_write_of_a_pair_that_is_away_is_refused_with_a_sentence(three):
+    three.do(hold_intent, three.intents("plain")[0], "rejected")
+    (hold,) = [row for row in three.select(schema.holds) if row.intent is not None]
+    three.world = replace(three.world, pairs=three.world.pairs[1:])
+    with pytest.raises(decide.Refused, match="does not have"):
+        three.do(decide.resolve, hold.id, "drop")

@@ -88,6 +88,8 @@ def test_a_connection_is_walked_once_though_it_stands_in_two_pairs():
 
 def test_a_pair_is_found_by_its_name():
     assert world(PAIR).pair("one") is PAIR
+    with pytest.raises(LookupError, match="no pair two"):
+        world(PAIR).pair("two")
 
 
 def test_a_stamp_tells_configurations_apart():

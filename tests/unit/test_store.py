@@ -161,6 +161,17 @@ def test_what_fails_changes_nothing(kept):
     assert kept.run_now(recalled, "number") is None
 
 
+def test_an_end_of_an_iteration_is_an_error_and_nobody_waits_for_ever(sqlite_url, clock):
+    threaded = Store(open_engine(sqlite_url), clock)
+
+    async def waits():
+        await asyncio.wait_for(threaded.run(lambda connection: next(iter(()))), 5.0)
+
+    with pytest.raises(RuntimeError, match="is not"):
+        asyncio.run(waits())
+    threaded.close()
+
+
 def test_a_death_before_the_commit_changes_nothing_and_one_after_it_loses_nothing(kept):
     moments = []
 
