@@ -12,6 +12,7 @@ from syncd.agenda import left_to_do, walks_under_way
 from syncd.app import App
 from syncd.cycle import Engine, Lane
 from syncd.errors import PlanRefused
+from syncd.large import changes_of
 from syncd.limits import Priority
 from syncd.merging import merge_link
 from syncd.model import Kind, Value
@@ -140,26 +141,26 @@ async def _refuse_large(engine: Engine) -> None:
     for pair in engine.world.pairs:
         engine.learning = True
         try:
-            changes, links = await engine.do(_wanted_changes, pair)
+            wanted = await engine.do(_wanted_changes, pair)
         finally:
             engine.learning = False
-        if engine.guard.refuses(changes, links):
-            raise PlanRefused(
-                f"pair {pair.name} would change {changes} of {links} linked records, far more than usual; "
-                f"look at it with `syncd plan --pair {pair.name}`, then allow it with --allow-large"
-            )
+        for kind, changes, links in wanted:
+            if engine.guard.refuses(changes, links):
+                raise PlanRefused(
+                    f"pair {pair.name} would change {changes} of {links} linked {kind}s, far more than usual; "
+                    f"look at it with `syncd plan --pair {pair.name}`, then allow it with --allow-large"
+                )
 
 
-def _wanted_changes(work: Work, pair: Pair) -> tuple[int, int]:
+def _wanted_changes(work: Work, pair: Pair) -> list[tuple[Kind, int, int]]:
     table = schema.links.c
     where = (table.pair == pair.name, table.left.is_not(None), table.right.is_not(None))
     ids = list(work.sql.execute(sa.select(table.id).where(*where).order_by(table.id)).scalars())
-    before = work.wanted
     for id_ in ids:
         link = work.tx.link(id_)
         if link is not None and pair.syncs(Kind(link.kind)):
             merge_link(work, pair, link)
-    return work.wanted - before, len(ids)
+    return changes_of(work, pair.name, work.changed)
 
 
 def _stopped(connection: sa.Connection, world: World) -> str | None:

@@ -25,6 +25,7 @@ from syncd.errors import AuthFailed, Gone, Parked, Rejected, Stale, SyncdError, 
 from syncd.facts import Walk
 from syncd.identity import keep_identity
 from syncd.intents import unsealed
+from syncd.large import refuse_large
 from syncd.limits import Priority
 from syncd.model import Cursor, Kind, Page, Record, Ref
 from syncd.plan import Emptied, Guard
@@ -42,7 +43,6 @@ TURNS_BEFORE_BULK = 9
 FAILURES_BEFORE_RESTART = 4
 QUIET_S = 60.0  # without a page or a write, before a closed lane is said to keep all others waiting
 PAGES_TOGETHER = 20  # unchanged, before a lane asks again what is due; also how soon it notices that it is paused
-ALLOW_LARGE = "allow_large/"  # and the scope: the name of a fact
 
 _marks = schema.marks.c
 
@@ -63,7 +63,8 @@ class Road(Protocol):
 class Walking:
     """A walk under way in this process: its pages, and where the next one stands.
 
-    ``passed``: where the last pages stood that were unchanged; they are written down a few together.
+    ``passed``: where the last pages stood that were unchanged; they are written down a few together. ``changed``: the
+    links of which it made an update wanted.
     """
 
     pages: AsyncIterator[Page]
@@ -71,6 +72,7 @@ class Walking:
     since: float | None
     started_at: float
     passed: list[str] = field(default_factory=list)
+    changed: frozenset[int] = frozenset()
 
     @property
     def mode(self) -> str:
@@ -546,9 +548,12 @@ class Engine:
             await self._broken_off(lane, walk, error)
             return False
         end = self._end_of(lane, walking) if page.next is None else None
+        large = None if self.allow_large or self.learning else self.guard
         passed = [*walking.passed]
-        taken = await self.do(take_in, lane.connection, walk, walking, page, passed, end)
-        walking.passed = passed
+        taken = await self.do(take_in, lane.connection, walk, walking, page, passed, end, large)
+        walking.passed, walking.changed = passed, taken.changed
+        for name in taken.large:
+            log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
         told = {"connection": lane.connection.name, "walk": walk.name, "mode": walking.mode}
         self.tell("page", **told, wanted=taken.wanted)
         if page.next is None:
@@ -561,8 +566,7 @@ class Engine:
 
     def _end_of(self, lane: Lane, walking: Walking) -> "End":
         due = self.next_poll(lane.connection, walking.started_at)
-        guards = (None if self.allow_empty else self.emptied, None if self.allow_large else self.guard)
-        return End(due, *guards)
+        return End(due, None if self.allow_empty else self.emptied)
 
     async def _broken_off(self, lane: Lane, walk: Walk, error: Exception) -> None:
         """A walk broke off: it goes on at its token, or, after a refusal or several failures, begins anew later."""
@@ -580,8 +584,6 @@ class Engine:
         del lane.walking[walk.name]
         if taken.emptied:
             log.error("A side is suddenly empty; its lane is stopped.", action="emptied", connection=taken.emptied)
-        for name in taken.large:
-            log.error("A plan is far larger than usual; the pair is stopped.", action="large", pair=name)
 
     # failing
 
@@ -628,38 +630,49 @@ class Engine:
 
 @dataclass(frozen=True)
 class End:
-    """How a walk ends: when the next poll is due, and the guards in force."""
+    """How a walk ends: when the next poll is due, and the guard in force."""
 
     due: float
     emptied: Emptied | None
-    large: Guard | None
 
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What came of a page; at a walk's end also a connection that is suddenly empty, and pairs that want too much.
+    """What came of a page; at a walk's end also a connection that is suddenly empty.
 
-    ``wanted``: the writes that it made wanted.
+    ``wanted``: the writes that it made wanted. ``changed``: the links of which its walk made updates wanted so far.
+    ``large``: the pairs that want too much.
     """
 
     unchanged: bool
     wanted: int
-    emptied: str | None = None
+    changed: frozenset[int]
     large: Sequence[str] = ()
+    emptied: str | None = None
 
 
 def take_in(
-    work: Work, connection: Connection, walk: Walk, walking: Walking, page: Page, passed: list[str], end: End | None
+    work: Work,
+    connection: Connection,
+    walk: Walk,
+    walking: Walking,
+    page: Page,
+    passed: list[str],
+    end: End | None,
+    guard: Guard | None,
 ) -> TakenIn:
     """One page of a walk in one transaction, and with the last page its end."""
     work.learning |= is_unlooked(work.sql, connection.name)
     unchanged = pull.absorb_page(work, connection, walk, walking.position, page, since=walking.since, passed=passed)
+    changed, large = walking.changed | work.changed, list[str]()
+    if guard is not None and (work.changed or end is not None):
+        large = refuse_large(work, guard, changed, walking.started_at)
     if end is None:
-        return TakenIn(unchanged, work.wanted)
+        return TakenIn(unchanged, work.wanted, changed, large)
     pull.keep_passed(work, connection.name, walk.name, passed)
     emptied = finish_walk(work, connection, walk, end)
     forget_unlooked(work.sql, connection.name, [walk.name for walk in work.world.walks_of(connection.name)])
-    return TakenIn(unchanged, work.wanted, emptied, refuse_large(work, end.large) if end.large is not None else ())
+    return TakenIn(unchanged, work.wanted, changed, large, emptied)
 
 
 def read_together(work: Work, connection: Connection, ref: Ref) -> list[Ref]:
@@ -710,44 +723,6 @@ def finish_walk(work: Work, connection: Connection, walk: Walk, end: End) -> str
     for ref in absent:
         mark(work, connection.name, ref.kind, ref.id, "absent", Priority.READ)
     return None
-
-
-def refuse_large(work: Work, guard: Guard) -> list[str]:
-    """The pairs that were stopped because they want to change far more of what is linked than usual.
-
-    What a person has allowed (``resume PAIR --allow-large``) goes through, as long as anything of it is open.
-    """
-    refused = []
-    if int(work.sql.execute(_OPEN_UPDATES).scalar_one()) <= guard.least:
-        return []
-    for pair in work.world.pairs:
-        changes, links = changes_of(work, pair.name)
-        if guard.refuses(changes, links) and not _is_allowed(work, pair.name):
-            switches.stop(work.sql, f"pair/{pair.name}", f"large: {changes} changes to {links} links", work.tx.now)
-            refused.append(pair.name)
-    return refused
-
-
-def _is_allowed(work: Work, pair: str) -> bool:
-    allowed_at = recalled(work.sql, f"{ALLOW_LARGE}pair/{pair}")
-    if allowed_at is None:
-        return False
-    of_then = _OPEN_UPDATES.where(schema.intents.c.made_at <= float(allowed_at))
-    return bool(work.sql.execute(of_then).scalar_one())
-
-
-_IS_UPDATE = (schema.intents.c.state == "open", schema.intents.c.call.not_in((CREATE, *sorted(BESIDE))))
-_OPEN_UPDATES = sa.select(sa.func.count()).where(*_IS_UPDATE)
-
-
-def changes_of(work: Work, pair: str) -> tuple[int, int]:
-    """How many open updates a pair wants, and how many complete links it has."""
-    links, intents = schema.links.c, schema.intents.c
-    complete = sa.select(links.id).where(links.pair == pair, links.left.is_not(None), links.right.is_not(None))
-    ids = {str(id_) for id_ in work.sql.execute(complete).scalars()}
-    opens = sa.select(intents.wants).where(*_IS_UPDATE)
-    changes = sum(1 for wants in work.sql.execute(opens).scalars() if ids & set(wants))
-    return changes, len(ids)
 
 
 def _is_linked(work: Work, connection: Connection, ref: Ref) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import batches, cycle, errands, identity, places, pull, push, schema, switches, tombstones
+from syncd import batches, errands, identity, large, places, pull, push, schema, switches, tombstones
 from syncd.errors import SyncdError
 from syncd.holds import drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
@@ -477,7 +477,7 @@ def resume(
     if guard == "emptied":
         _believe(work, scope, reason.rpartition(" from ")[2])
     elif guard == "large":
-        remember(work.sql, f"{cycle.ALLOW_LARGE}{scope}", str(work.tx.now))
+        remember(work.sql, f"{large.ALLOW_LARGE}{scope}", str(work.tx.now))
     elif guard == identity.STOPPED:
         identity.believe_account(work, work.world.connections[scope.removeprefix("connection/")])
     switches.start(work.sql, scope)

@@ -22,8 +22,9 @@ def plan_writes(
 ) -> None:
     """Make the intents at one end of a link exactly what is wanted there."""
     connection, kind = pair.at(end), Kind(target.kind)
+    if wants:
+        work.changed.add(link.id)
     if work.learning:
-        work.wanted += len(wants)
         return
     calls: dict[str, dict[str, str]] = {}
     for name, told in wants.items():

@@ -306,10 +306,10 @@ class Server(Section):
 
 
 class Guard(Section):
-    """When a plan is refused before its first write, until ``--allow-large`` or ``--allow-empty`` is given."""
+    """When a plan is too large, or a side too empty, to go on until ``--allow-large`` or ``--allow-empty`` is given."""
 
     changed_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The share of a pair's linked records that one plan may change."""
+    """The share of a pair's linked records of a kind that one plan may change."""
     changed_least: Annotated[int, Field(ge=0)] = 50
     """So few changes are never too many."""
     vanished_share: Annotated[float, Field(gt=0, le=1)] = 0.5

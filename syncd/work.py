@@ -46,10 +46,10 @@ FIRST = {Kind.JOB: 0, Kind.CANDIDATE: 1, Kind.APPLICATION: 2, Kind.SCREENING: 3}
 class Work:
     """One transaction's work: the rows, the world, and the values in hand (as told within this transaction).
 
-    ``learning``: a first look, which links and compares but makes no intents. ``swept``: whether a walk of a
-    connection was proven whole recently enough for something to be created there. ``origin``: the webhook (``w`` and
-    its number in the inbox) that all of this goes back to, if one does. ``dropped``: sightings of erased people, by
-    connection and kind. ``doubted``: records of which something was told that is not believed yet.
+    ``learning``: a first look, which links and compares but makes no intents. ``origin``: the webhook (``w`` and its
+    number in the inbox) that all of this goes back to, if one does. ``dropped``: sightings of erased people, by
+    connection and kind. ``changed``: links of which an update is wanted. ``doubted``: records of which something was
+    told that is not believed yet.
     """
 
     tx: Tx
@@ -58,6 +58,7 @@ class Work:
     learning: bool = False
     values: dict[tuple[str, str, str], Fields] = field(default_factory=dict)
     wanted: int = 0
+    changed: set[int] = field(default_factory=set)
     woken: set[str] = field(default_factory=set)
     intents: dict[tuple[str, str, str], list[IntentRow]] = field(default_factory=dict)
     holds: dict[int, list[Any]] = field(default_factory=dict)
