@@ -265,7 +265,11 @@ def leave_to_rows(work: Work, connection: Connection, row: str, key: str, names:
 
 
 def lost_row(work: Work, connection: Connection, row: str) -> RecordRow | None:
-    """A row is gone; its person is gone with the last one."""
+    """A row is gone; its person is gone with the last one.
+
+    What the row alone had said stays her value, and the rows that tell another are asked about: to believe them would
+    bring back what it had replaced.
+    """
     member = work.tx.member(connection.name, row)
     person = work.tx.record(connection.name, Kind.CANDIDATE, member.person) if member else None
     if member is None or person is None:
@@ -278,6 +282,9 @@ def lost_row(work: Work, connection: Connection, row: str) -> RecordRow | None:
     for name in sorted(set(person.speakers or {}) - set(speakers)):
         same = [other.row for other in alive if other.seen.get(name) == person.seen.get(name)]
         speakers |= {name: same[0]} if same else {}
+        behind = [other for other in alive if not _is_to_be_written(work, connection, other, name)]
+        if behind and not same:
+            _hold(work, person, behind[-1], name, "rows_differ")
     person.speakers = speakers
     work.tx.put_record(person)
     return person

@@ -313,6 +313,22 @@ def test_a_row_that_missed_a_write_while_it_was_gone_asks_when_it_is_back(world)
     assert Held("rows", "candidate", "1", "phone", "rows_differ") in world.holds()
 
 
+def test_what_a_row_alone_had_said_is_asked_about_when_that_is_gone(world):
+    world.told("rows", job("h3", "Porter"), *row("3", "h3", phone=NEW, created_at=START + 50))
+    world.told("plain", person("q1", phone=NEW))
+    world.gone("rows", Ref(APPLICATION, "3"))
+    assert Held("rows", "candidate", "1", "phone", "rows_differ") in world.holds()
+    assert world.row("rows", CANDIDATE, "1").seen["phone"] == phone(NEW), "nobody has said the old one again"
+    assert world.updates() == set()
+
+
+def test_a_row_that_is_to_be_written_is_not_asked_about_though_who_had_said_it_is_gone(world):
+    world.told("rows", *row("1", "h1", phone=NEW))
+    world.gone("rows", Ref(APPLICATION, "1"))
+    assert ("rows", "2", (("phone", NEW),)) in world.updates()
+    assert "rows_differ" not in world.reasons()
+
+
 def test_the_other_row_is_written_as_soon_as_the_write_to_the_first_is_held(world):
     """While that was out nothing was decided about the field, and no later look was to wait for."""
     world.told("plain", person("q1", phone=NEW))
