@@ -1,7 +1,8 @@
-"""Intents of pairs, or of ways of theirs, that this run does not have: the config lost them, or the run was narrowed.
+"""Intents of pairs, or ways of theirs, or connections, that this run lacks: the config lost them, or it was narrowed.
 
 What has not gone out is forgotten: it is wanted anew as soon as its records are looked at under a configuration that
-has the pair. What is out, and the batches whose résumés wait, rest until then; nothing of them may be repeated.
+has the pair. What is out, and the batches whose résumés wait, rest until then; nothing of them may be repeated. So does
+what a connection wants of its own rows, since no look at the other ends brings that back.
 Where the pair is there and only carries less, what is out is looked up all the same.
 """
 
@@ -28,7 +29,7 @@ def rest_others(work: Work) -> None:
         others = strangers(work, intent)
         if intent.state == RESTING and not others:
             _take_up(work, intent)
-        elif others and intent.state == "open" and intent.call != SUBMIT:
+        elif others and intent.state == "open" and intent.call != SUBMIT and ROWS not in others:
             _forget(work, intent, others)
         elif others and intent.state not in ("held", RESTING):
             rest(work, intent)
@@ -38,7 +39,10 @@ def _are_all_ours(work: Work) -> bool:
     """Whether there is nothing of other pairs, and nothing rests."""
     known = sorted(pair.name for pair in work.world.pairs)
     others = [sa.select(table.c.id).where(table.c.pair.not_in(known)) for table in (schema.links, schema.batches)]
-    resting = sa.select(schema.intents.c.id).where(schema.intents.c.state == RESTING)
+    intents = schema.intents.c
+    resting = sa.select(intents.id).where(
+        sa.or_(intents.state == RESTING, intents.connection.not_in(sorted(work.world.connections)))
+    )
     return not _may_be_uncarried(work) and not any(
         work.sql.execute(question.limit(1)).first() for question in (*others, resting)
     )
@@ -72,7 +76,9 @@ def rest_lists(work: Work) -> None:
 
 
 def strangers(work: Work, intent: IntentRow) -> set[str]:
-    """The links (or the batch) that want an intent and belong to pairs, or ways of theirs, that this run lacks."""
+    """The links (or the batch) that want an intent and belong to what this run lacks: its connection, pairs, ways."""
+    if intent.connection not in work.world.connections:
+        return {*intent.wants} or {intent.id}
     known = {pair.name for pair in work.world.pairs}
     if intent.call == SUBMIT:
         batch = work.sql.execute(_BATCH, {"id_": intent.id}).first()

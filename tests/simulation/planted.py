@@ -116,10 +116,10 @@ def rows_after_cursor(patch: Patch) -> None:
     async def first_the_cursor(self: Engine, function: Any, *args: Any, **kwargs: Any) -> Any:
         if function is not cycle.take_in:
             return await do(self, function, *args, **kwargs)
-        connection, walk, walking, page, passed, end = args
+        connection, walk, walking, page, passed, end, _ = args
         emptied = await do(self, ahead, connection, walk, page, walking.since, end)
         await do(self, take_rows, connection, walk, walking.position, page, since=walking.since, passed=passed)
-        return cycle.TakenIn(unchanged=False, wanted=0, emptied=emptied)
+        return cycle.TakenIn(unchanged=False, wanted=0, changed=frozenset(), emptied=emptied)
 
     def ahead(work: Work, connection: Any, walk: Any, page: Page, since: float | None, end: Any) -> str | None:
         records = [r for r in page.records if since is None or r.updated_at is None or r.updated_at >= since]
@@ -289,8 +289,8 @@ ENGINE = (
         rewritten(
             push.mark_sent,
             (
-                'intent.state, intent.sent_at, intent.looks = "sent"',
-                'intent.state, intent.sent_at, intent.looks = "open"',
+                'intent.state, intent.reason, intent.sent_at, intent.looks = "sent"',
+                'intent.state, intent.reason, intent.sent_at, intent.looks = "open"',
             ),
         ),
         ("engine", "no sweep"),

@@ -798,19 +798,19 @@ def test_a_plan_far_larger_than_usual_stops_its_pair_before_the_first_write(crow
 def test_a_large_plan_is_seen_while_its_pages_arrive_though_its_target_takes_each_write_at_once(quick):
     world = quick("rows", "plain", poll_s=60.0, sweep_s=600.0)
     spoke = world.systems["plain"]
-    for number in range(60):
+    for number in range(30):
         ann(world, name=f"P{number}", email=f"p{number}@example.com")
-    engine = world.live(300.0, learn=True)
-    engine.guard, before = Guard(least=10, share=0.5), len(world.writes("rows"))
+    engine = world.live(150.0, learn=True)
+    engine.guard, before = Guard(least=5, share=0.5), len(world.writes("rows"))
     for thing in spoke.of(APPLICATION):
         spoke.edit(thing.ref, {"stage": "Talk"})
-    world.live(300.0, engine)
+    world.live(100.0, engine)
     (switch,) = world.select(schema.switches)
     assert switch.reason.startswith("large: ")
-    assert switch.reason.endswith(" changes to 60 linked applications"), (
+    assert switch.reason.endswith(" changes to 30 linked applications"), (
         "of one kind, though it is not half of all links"
     )
-    assert len(world.writes("rows")) - before < 50
+    assert len(world.writes("rows")) - before < 25
 
 
 def test_a_large_plan_goes_through_on_demand(crowd):

@@ -165,3 +165,47 @@ def test_a_run_narrowed_to_people_asks_the_scope_of_their_applications(quick):
     duo.world.world = narrowed(duo.whole, Scope(kinds=(CANDIDATE,)))
     duo.world.live(900.0)
     assert duo.made == []
+
+
+@pytest.fixture
+def siblings(quick):
+    """A person of two rows, of which one was changed; the other cannot be written now."""
+    world = quick("rows", "plain")
+    hub = world.systems["rows"]
+    for code in ("B", "C"):
+        job = hub.add(JOB, {"title": f"Job {code}", "code": code, "status": "open"})
+        fields = {"name": "Ann", "email": "ann@example.com", "phone": "+12025550100", "stage": "New"}
+        row = hub.add(APPLICATION, fields, parents={JOB: job})
+    world.live(400.0, learn=True)
+    hub.fault = lambda method, what: "refused" if method != "GET" else None
+    hub.edit(Ref(APPLICATION, row), {"phone": "+12025550199"})
+    world.live(100.0)
+    hub.fault = lambda method, what: None
+    assert [list(intent.wants) for intent in world.intents("rows")] == [["rows"]]
+    return world
+
+
+def test_what_a_connection_wants_of_its_own_rows_rests_without_it_and_is_done_when_it_is_back(siblings):
+    whole = siblings.world
+    only_plain = {"plain": whole.connections["plain"]}
+    siblings.world = replace(whole, connections=only_plain, pairs=(), stamp="without")
+    rows = siblings.connectors.pop("rows")
+    siblings.live(100.0)
+    assert siblings.store.run_now(left_to_do) == 0
+    siblings.world, siblings.connectors["rows"] = whole, rows
+    siblings.live(900.0)
+    assert siblings.intents() == []
+    assert {thing.fields["phone"] for thing in siblings.systems["rows"].of(APPLICATION)} == {"+12025550199"}
+
+
+def test_what_waits_to_be_created_under_the_old_name_of_a_connection_is_made_once_under_the_new_one(quick):
+    duo = Duo(quick)
+    duo.world.live(300.0)
+    (pair,) = duo.whole.pairs
+    new = replace(pair.right, name="new")
+    connections = {"rows": pair.left, "new": new}
+    duo.world.world = replace(duo.whole, connections=connections, pairs=(replace(pair, right=new),), stamp="renamed")
+    duo.world.connectors["new"], duo.world.systems["new"] = duo.world.connectors.pop("plain"), duo.spoke
+    duo.go_on()
+    duo.world.live(3000.0, learn=True)
+    assert (len(duo.made), duo.world.store.run_now(left_to_do)) == (2, 0)
