@@ -23,8 +23,9 @@ from syncd.resting import strangers
 from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.sentences import DROP, LINK, NEW, RETRY, SCREENED, TAKE_LEFT, answers, spelled
 from syncd.settle import settle, settle_children
-from syncd.setup import Pair, World
+from syncd.setup import Connection, Pair, World
 from syncd.store import remember, upsert
+from syncd.unlooked import keep_unlooked
 from syncd.work import CREATE, ERRANDS, IN_FLIGHT, ROWS, UNSENT, Work, mark, mark_speakers, note
 
 EVERYTHING = "*"
@@ -479,7 +480,7 @@ def resume(
     elif guard == "large":
         remember(work.sql, f"{large.ALLOW_LARGE}{scope}", str(work.tx.now))
     elif guard == identity.STOPPED:
-        identity.believe_account(work, work.world.connections[scope.removeprefix("connection/")])
+        _believe_account(work, work.world.connections[scope.removeprefix("connection/")])
     switches.start(work.sql, scope)
     work.woken.update(work.world.connections)
     return f"{_spoken(scope)} goes on."
@@ -487,6 +488,13 @@ def resume(
 
 # How a guard's reason begins -> what allows it.
 GUARDS = {"emptied": "--allow-empty", "large": "--allow-large", identity.STOPPED: "--same-account"}
+
+
+def _believe_account(work: Work, connection: Connection) -> None:
+    """The account is looked at anew before anything is written there: a person may be mistaken about it."""
+    identity.believe_account(work, connection)
+    walks = [(connection.name, walk.name) for walk in work.world.walks_of(connection.name)]
+    keep_unlooked(work.sql, walks, work.tx.now)
 
 
 def _believe(work: Work, scope: str, walk_name: str) -> None:

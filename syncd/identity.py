@@ -49,7 +49,7 @@ def keep_identity(work: Work) -> None:
     known = _kept(work.sql, _ACCOUNT)
     for connection in work.world.connections.values():
         was, scope = known.get(connection.name, connection.account), f"connection/{connection.name}"
-        if was != connection.account:
+        if was != connection.account and _has_records(work, connection):
             why = f"{STOPPED}: the address was {was}, and is {connection.account}"
             switches.stop(work.sql, scope, why, work.tx.now)
             continue
@@ -58,6 +58,12 @@ def keep_identity(work: Work) -> None:
             switches.start(work.sql, scope)
     for ends in _of_run(work.world):
         remember(work.sql, _ENDS + ends.pair, " ".join((ends.left, ends.right, *ends.kinds)))
+
+
+def _has_records(work: Work, connection: Connection) -> bool:
+    """Whether anything is known of it; a mistyped address, where nothing was read, is simply mended."""
+    table = schema.records.c
+    return work.sql.execute(sa.select(table.id).where(table.connection == connection.name).limit(1)).first() is not None
 
 
 def believe_account(work: Work, connection: Connection) -> None:

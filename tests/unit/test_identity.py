@@ -58,6 +58,15 @@ def test_only_a_person_says_that_it_is_the_same_account(moved):
     assert moved.select(schema.switches) == []
 
 
+def test_an_address_where_nothing_was_ever_read_is_mended_without_a_word(quick):
+    world = quick("rows", "plain")
+    as_account(world, OLD)
+    world.live(10.0)
+    as_account(world, NEW)
+    world.live(400.0, learn=True)
+    assert world.select(schema.switches) == []
+
+
 def test_with_the_old_address_back_it_goes_on_by_itself(moved):
     as_account(moved, OLD)
     moved.live(400.0)
