@@ -33,7 +33,7 @@ determinism: .venv/.installed-dev
 
 # Any user may run this: no root, no service, no system package.
 test: lint determinism
-	SEEDS=$(SEEDS) CRASHES_EACH=9 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system \
+	SEEDS=$(SEEDS) CRASHES_EACH=18 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system \
 	  --ignore tests/simulation/test_determinism.py --ignore tests/simulation/test_swarm_found.py
 
 # Whole processes over real sockets with kills, all crash points, the image's steps, the page in a browser, the alerts under Prometheus.

@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.core import Options, Simulation, play
 
 LANES = 8  # tests among which the crash points are dealt out
-EACH = int(os.environ.get("CRASHES_EACH", "1"))  # `make test` has time for each ninth, `make test-system` for all
+EACH = int(os.environ.get("CRASHES_EACH", "1"))  # `make test` has time for each eighteenth, `make test-system` for all
 DAY = Options(small=True, faults=(), minutes=0.75, poll_s=30.0)
 
 

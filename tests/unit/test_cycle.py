@@ -376,13 +376,13 @@ def test_lists_of_a_source_wait_while_its_targets_have_enough_before_them(small)
 
 
 @pytest.mark.parametrize("name", ["plain", "newborn"])
-def test_what_somebody_entered_while_its_create_waited_is_linked(small, name):
-    world = small("rows", name)
+def test_what_somebody_entered_while_its_create_waited_is_linked(quick, name):
+    world = quick("rows", name)
     ann(world)
     engine = world.live(FIRST_S, learn=True)
     world.store.run_now(switches.stop, f"connection/{name}", "person", world.clock.now())
     ann(world, title="Cook", name="Bo", email="bo@example.com")
-    world.live(HOUR, engine)
+    world.live(HOUR / 4, engine)
     assert world.intents(name, call="create")
     ann(world, name, title="Cook", name="Bo", email="bo@example.com")
     entered = counts(world, name)
@@ -391,8 +391,8 @@ def test_what_somebody_entered_while_its_create_waited_is_linked(small, name):
     assert (counts(world, name), world.intents(), world.holds()) == (entered, [], set())
 
 
-def test_creates_that_wait_for_lists_keep_no_list_waiting(small):
-    world = small("rows", "spoke=rows")
+def test_creates_that_wait_for_lists_keep_no_list_waiting(quick):
+    world = quick("rows", "spoke=rows")
     for name in world.systems:
         ann(world, name)
     engine = world.live(FIRST_S, learn=True)
