@@ -37,7 +37,7 @@ pytest.register_assert_rewrite(*SHARED)
 # The machine is shared and slow at times, so no deadline; the same examples each time, so that a red run is the
 # change's fault. `make prove` looks much further.
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True, database=None, max_examples=50)
-hypothesis.settings.register_profile("prove", deadline=None, max_examples=300, print_blob=True)
+hypothesis.settings.register_profile("prove", deadline=None, max_examples=150, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
