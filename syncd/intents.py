@@ -1,7 +1,7 @@
 """Intents: what is wanted of a system, durable before any call. One a record and call; several links may want it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -128,8 +128,10 @@ def _put_part(
             made_at=work.tx.now, due=work.tx.now, origin=work.origin,
         )  # fmt: skip
         note(work, connection.name, kind.value, ref, "update_planned", link=link.id, fields=sorted(part))
-    elif intent.wants.get(str(link.id)) == part and intent.state == "held":
-        return  # what was refused is refused still
+    elif intent.state == "held" and intent.wants.get(str(link.id)) == part:
+        return
+    elif intent.state == "held" and str(link.id) not in intent.wants and _is_refused(intent, part):
+        pass  # what was refused is refused still, whichever link asks for it
     elif intent.wants.get(str(link.id)) != part:
         intent.state, intent.due, intent.tries, intent.reason = "open", work.tx.now, 0, None
         intent.origin, intent.sent_values = work.origin, None  # of what was held nothing is out any more
@@ -142,6 +144,12 @@ def _put_part(
     intent.told_at = max(intent.told_at, source.told_at)
     work.wanted += 1
     save_intent(work, intent, _only_wanted(intent, values))
+
+
+def _is_refused(intent: IntentRow, part: Mapping[str, list[str]]) -> bool:
+    """Whether a part wants only what an intent was held with."""
+    held = {(name, wanted) for names in intent.wants.values() for name, (wanted, *_) in names.items()}
+    return {(name, wanted) for name, (wanted, *_) in part.items()} <= held
 
 
 def _only_wanted(intent: IntentRow, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +221,8 @@ def save_intent(work: Work, intent: IntentRow, values: Mapping[str, Any] | None 
         key = (intent.connection, intent.kind, intent.ref)
         known = work.intents.get(key)
         if known is not None:
-            work.intents[key] = [*(other for other in known if other.id != intent.id), intent]
+            kept = [*(other for other in known if other.id != intent.id), intent]
+            work.intents[key] = sorted(kept, key=lambda each: (each.made_at, each.id))  # as they are read: oldest first
     upsert(work.sql, schema.intents, [as_row(intent)])
 
 
@@ -291,12 +300,20 @@ def fields_in_flight(work: Work, link: LinkRow) -> frozenset[str]:
     return frozenset(busy)
 
 
-def waiting(work: Work, link: LinkRow, target: End) -> dict[str, tuple[str, float]]:
-    """What a link still wants to be written at an end: field -> (the digest that its source told, and when it did)."""
+class Waiting(NamedTuple):
+    """A value that a link still wants to be written: the digest that its source told, when, and whether it is held."""
+
+    told: str
+    at: float
+    held: bool
+
+
+def waiting(work: Work, link: LinkRow, target: End) -> dict[str, Waiting]:
+    """What a link still wants to be written at an end, by field."""
     pair, kind, found = work.world.pair(link.pair), Kind(link.kind), {}
     row = work.tx.record(pair.at(target).name, kind, getattr(link, target))
     refs = rows_to_write(work, pair.at(target), row) if row is not None else []
     for intent in intents_on(work, pair.at(target).name, kind, refs, UNSENT):
         for name, (_, told) in intent.wants.get(str(link.id), {}).items() if intent.call not in BESIDE else ():
-            found[name] = (told, intent.told_at)
+            found[name] = Waiting(told, intent.told_at, intent.state == "held")
     return found

@@ -14,7 +14,7 @@ from syncd import copies, people, pingpong, schema
 from syncd.bases import forget_bases
 from syncd.errands import forget_link, plan_errands
 from syncd.holds import holds_of, sync_holds
-from syncd.intents import drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write, waiting
+from syncd.intents import Waiting, drop_wants, fields_in_flight, intents_on, plan_writes, rows_to_write, waiting
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, WORDED, word_of
 from syncd.model import Kind
@@ -38,7 +38,7 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     busy = fields_in_flight(work, link) | differing_rows(work, pair, both)
     unheard = {end: waiting(work, link, end.other) for end in End}
     sides = _stirred(sides_of(work, pair, link, both, pair.fields[kind] - busy), unheard)
-    verdicts = _verdicts(work, pair, link, both, sides) | _unheard(both, sides, unheard)
+    verdicts = _verdicts(work, pair, link, both, sides) | _unheard(work, pair, both, sides, unheard)
     holds = _carry_out(work, pair, link, both, sides, verdicts)
     disputed = _disputed(work, link)
     sync_holds(work, pair, link, holds, sides)
@@ -64,22 +64,28 @@ def _stirred(
 
 
 def _unheard(
+    work: Work,
+    pair: Pair,
     rows: Mapping[End, RecordRow],
     sides: Mapping[str, tuple[Side, Side]],
-    unheard: Mapping[End, Mapping[str, tuple[str, float]]],
+    unheard: Mapping[End, Mapping[str, Waiting]],
 ) -> dict[str, Verdict]:
     """Fields that seem to agree though one end was not told since the other said so: it may have moved on.
 
     The write goes on to its turn, which begins with a look at its target: if that agrees indeed, nothing is written.
+    What is held has no turn. It stays a question until its source was read after its target came round.
     """
     kept = {}
     for end in End:
-        for name, (told, at) in unheard[end].items():
+        for name, wait in unheard[end].items():
             if name not in sides or not agree(name, *sides[name]):
                 continue
-            said_at = at if sides[name][end is End.RIGHT].now == told else rows[end].told_at
-            if rows[end.other].told_at < said_at:
+            is_told = sides[name][end is End.RIGHT].now == wait.told
+            if rows[end.other].told_at < (wait.at if is_told else rows[end].told_at):
                 kept[name] = Verdict(Do.WRITE, end)
+            elif wait.held and is_told and rows[end].told_at < rows[end.other].told_at:
+                kept[name] = Verdict(Do.WRITE, end)
+                mark_speakers(work, pair.at(end), rows[end], "contested", Priority.READ)
     return kept
 
 

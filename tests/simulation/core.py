@@ -564,7 +564,8 @@ class Simulation:
             return
         if kind is Kind.CANDIDATE and self._person_waits(where, refs, held):
             return
-        if kind is Kind.APPLICATION and not self._job_is_shared(spoke, who):
+        is_application = kind is Kind.APPLICATION
+        if is_application and (not self._job_is_shared(spoke, who) or self._is_asked(where, refs, held, members)):
             return
         self.violations.append(f"I20 {kind} {who} of {where} is missing at {'hub' if where == spoke else spoke}")
 
@@ -575,6 +576,14 @@ class Simulation:
         own = [t for t in system.of(Kind.APPLICATION) if t.parents.get(Kind.CANDIDATE, t.ref.id) in ids]
         shared = [t for t in own if self._job_is_shared("plain", self.identity(system, t.ref))]
         return not shared or all((where, "application", t.ref.id, "") in held for t in shared)
+
+    def _is_asked(
+        self, where: str, refs: list[Ref], held: set[tuple[str, str, str, str]], members: Mapping[str, str]
+    ) -> bool:
+        """Whether it is asked who they are that applied: before that is known, nobody's application is entered."""
+        things = [self.systems[where].things[ref] for ref in refs]
+        persons = [one.parents.get(Kind.CANDIDATE) or members.get(one.ref.id, one.ref.id) for one in things]
+        return all((where, "candidate", person, "") in held for person in persons)
 
     def _job_is_shared(self, spoke: str, who: tuple[str, ...]) -> bool:
         titles = {str(t.fields["title"]) for t in self.hub.of(Kind.JOB)}

@@ -189,6 +189,7 @@ def judge_endings(simulation: "Simulation") -> None:
                 entry.ref in ended
                 and entry.ref in seen
                 and not _never_seen(system, ended[entry.ref], "stage")
+                and not _brought_into_step(simulation, system, ended[entry.ref], "stage")
                 and not _moved_elsewhere(simulation, system, entry, ended[entry.ref].at)
             ):
                 simulation.violations.append(f"I15 {name} {entry.ref}: an ending was left, and nobody said so since")

@@ -679,6 +679,40 @@ def test_a_dispute_that_one_spoke_gives_up_is_written_for_the_other(star):
     assert (star.updates(), star.holds()) == ({("rows", "1", (("stage", "interview"),))}, set())
 
 
+@pytest.fixture
+def not_taken(star):
+    """A move that one spoke told, and that somebody at the hub took back at once."""
+    star.told("other", application("a1", "p1", "q1", "Screen"))
+    star.do(hold, star.intent().id)
+    return star
+
+
+def test_what_was_refused_once_is_refused_for_the_other_spoke_too(not_taken):
+    not_taken.told("plain", application("a1", "p1", "q1", "Screen"))
+    assert not_taken.intent().state == "held"
+    assert len(not_taken.intent().wants) == 2
+    not_taken.told("plain", application("a1", "p1", "q1", "New"))
+    assert (not_taken.intent().state, len(not_taken.intent().wants)) == ("held", 1)
+
+
+def test_a_refusal_is_over_when_its_source_was_read_after_its_target_came_round(not_taken):
+    not_taken.later(10.0)
+    not_taken.told("rows", *row("1", "h1", "Screen"))
+    assert not_taken.intent("rows").state == "held"
+    assert not_taken.marks("other") == {("other", "a1", "contested")}
+    not_taken.later(1.0)
+    not_taken.told("other", application("a1", "p1", "q1", "Screen"))
+    assert not_taken.intents("rows") == []
+
+
+def test_who_moved_on_while_a_refusal_came_round_is_not_carried_over_it(not_taken):
+    not_taken.later(10.0)
+    not_taken.told("rows", *row("1", "h1", "Screen"))
+    not_taken.later(1.0)
+    not_taken.told("other", application("a1", "p1", "q1", "Rejected"))
+    assert (not_taken.intents("rows"), not_taken.reasons()) == ([], ["conflict"])
+
+
 def test_what_one_spoke_no_longer_wants_is_still_wanted_by_the_other(star):
     for spoke in ("plain", "other"):
         star.told(spoke, person("q1", phone=NEW))
