@@ -8,7 +8,7 @@ from syncd import schema
 from syncd.matching import Found, Likeness
 from syncd.model import Kind
 from syncd.reconcile import End
-from syncd.rows import RecordRow
+from syncd.rows import LinkRow, RecordRow
 from syncd.setup import Connection, Pair
 from syncd.work import Work
 
@@ -21,12 +21,15 @@ def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
         if job is None or person is None:
             return Found() if job is not None and bears(pair, end) else None
         there, here = _on(work, other.name, job, person), _on(work, row.connection, row.job, row.candidate)
+        gone = _on(work, other.name, job, person, gone=True)
     else:
         there, here = _alike(work, other.name, row), _alike(work, row.connection, row)
+        gone = _alike(work, other.name, row, gone=True)
+    there += [source for source in gone if _is_being_made(work.tx.link_at(pair.name, kind, end.other, source.id), end)]
 
     def likeness(found: RecordRow, at: End) -> Likeness:
         link = work.tx.link_at(pair.name, kind, at, found.id)
-        being_made = link is not None and at is end.other and getattr(link, end) is None
+        being_made = at is end.other and _is_being_made(link, end)
         cut = _cut(work, pair, kind, end, row, found) if at is end.other else None
         linked = (link is not None and not being_made) or cut is not None
         return Likeness(found.id, found.key, found.title_key, linked, cut=bool(cut))
@@ -38,17 +41,23 @@ def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     )
 
 
-def _on(work: Work, connection: str, job: str | None, person: str | None) -> list[RecordRow]:
-    """A person's applications on a job."""
-    return [row for row in work.tx.alike(connection, Kind.APPLICATION, "candidate", person) if row.job == job]
+def _is_being_made(link: LinkRow | None, end: End) -> bool:
+    """Whether the end of a link is to be filled by a create of ours: though its source is gone, what comes is its."""
+    return link is not None and getattr(link, end) is None
 
 
-def _alike(work: Work, connection: str, row: RecordRow) -> list[RecordRow]:
-    """The people of a mail; the jobs of a code or a title."""
+def _on(work: Work, connection: str, job: str | None, person: str | None, *, gone: bool = False) -> list[RecordRow]:
+    """A person's applications on a job: those that are there, or are gone."""
+    found = work.tx.alike(connection, Kind.APPLICATION, "candidate", person, gone=gone)
+    return [row for row in found if row.job == job]
+
+
+def _alike(work: Work, connection: str, row: RecordRow, *, gone: bool = False) -> list[RecordRow]:
+    """The people of a mail; the jobs of a code or a title: those that are there, or are gone."""
     kind = Kind(row.kind)
-    found = work.tx.alike(connection, kind, "key", row.key)
+    found = work.tx.alike(connection, kind, "key", row.key, gone=gone)
     if kind is Kind.JOB:
-        found += work.tx.alike(connection, kind, "title_key", row.title_key)
+        found += work.tx.alike(connection, kind, "title_key", row.title_key, gone=gone)
     return _by_id(found)
 
 

@@ -92,6 +92,8 @@ def _settle_creation(work: Work, pair: Pair, end: End, row: RecordRow, link: Lin
     stale = stale or any(row.seen.get(name) and name not in part for name in borne(pair, end.other, intent, row))
     if not row.gone and not stale:
         return False
+    if row.gone and intent.reason == "unknown_outcome":
+        return False  # what it may have made is not to be taken for somebody new
     drop_creation(work, intent)
     return True if row.gone else _settle_in(work, pair, row)
 

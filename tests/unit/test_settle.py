@@ -379,10 +379,10 @@ def test_a_refused_create_is_planned_anew_when_its_source_changes(waiting):
     assert waiting.intent().state == "open"
 
 
-def hold(work, id_):
+def hold(work, id_, reason="rejected"):
     from syncd import push  # noqa: PLC0415  # beside its only use
 
-    intents.hold_intent(work, push.load(work, id_), "rejected")
+    intents.hold_intent(work, push.load(work, id_), reason)
 
 
 @pytest.mark.parametrize("by", ["source_id", "title"])
@@ -401,6 +401,18 @@ def test_a_person_who_applies_there_meanwhile_is_adopted(small):
     world.told("plain", person("q7"), application("a7", "p1", "q7"))
     assert world.link(CANDIDATE).right == "q7"
     assert (creates(world), world.holds()) == ([], set())
+
+
+def test_what_we_may_have_made_of_who_is_gone_by_now_is_not_somebody_new(small):
+    world = small("rows", "plain")
+    world.known(rows=HUB, plain=(job("p1"),))
+    world.do(hold, world.intent(call="create").id, "unknown_outcome")
+    world.gone("rows", Ref(APPLICATION, "1"))
+    assert world.reasons() == ["unknown_outcome"]
+    world.told("plain", person("q7"), application("a7", "p1", "q7"))
+    assert creates(world) == []
+    assert world.link(CANDIDATE).right == "q7"
+    assert sorted(world.reasons()) == ["parent_vanished", "vanished"]
 
 
 # --- writes ---------------------------------------------------------------------------------------------------------
