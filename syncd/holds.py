@@ -26,7 +26,7 @@ def sync_holds(
         return
     holds, digests = _at_first_sight_together(holds, sides)
     work.holds.pop(link.id, None)
-    _sync(work, (schema.holds.c.link == link.id,), holds, {
+    _sync(work, work.sql.execute(_OF_LINK, {"of": link.id}), holds, {
         "pair": pair.name, "connection": pair.at(end).name, "kind": link.kind, "ref": ref, "link": link.id,
     }, digests)  # fmt: skip
 
@@ -50,33 +50,38 @@ def hold_record(work: Work, pair: Pair, row: RecordRow, holds: Mapping[str, tupl
     """Make the open holds of an unlinked record in a pair exactly these."""
     if work.learning:
         return
-    table = schema.holds.c
-    where = (
-        table.connection == row.connection,
-        table.kind == row.kind,
-        table.ref == row.id,
-        table.pair == pair.name,
-        table.link.is_(None),
-    )
+    open_ = work.sql.execute(_OF_RECORD, {"of": row.connection, "what": row.kind, "id_": row.id, "in_": pair.name})
     what = {"pair": pair.name, "connection": row.connection, "kind": row.kind, "ref": row.id, "link": None}
-    _sync(work, where, holds, what, {})
+    _sync(work, open_, holds, what, {})
+
+
+_holds = schema.holds.c
+_OF_LINK = sa.select(schema.holds).where(_holds.link == sa.bindparam("of"), _holds.intent.is_(None))
+_OF_RECORD = sa.select(schema.holds).where(
+    _holds.connection == sa.bindparam("of"),
+    _holds.kind == sa.bindparam("what"),
+    _holds.ref == sa.bindparam("id_"),
+    _holds.pair == sa.bindparam("in_"),
+    _holds.link.is_(None),
+    _holds.intent.is_(None),
+)
 
 
 def _sync(
     work: Work,
-    where: tuple[sa.ColumnElement[bool], ...],
+    found: Iterable[Any],
     holds: Mapping[str, tuple[str, str]],
     what: Mapping[str, Any],
     digests: Mapping[str, tuple[str | None, str | None]],
 ) -> None:
     table = schema.holds
-    open_ = {found.field: found for found in work.sql.execute(sa.select(table).where(*where, table.c.intent.is_(None)))}
-    for name, found in open_.items():
-        if name not in holds or found.reason != holds[name][0]:
-            work.sql.execute(sa.delete(table).where(table.c.id == found.id))
-        elif (told := digests.get(name)) is not None and told != (found.left_digest, found.right_digest):
+    open_ = {hold.field: hold for hold in found}
+    for name, hold in open_.items():
+        if name not in holds or hold.reason != holds[name][0]:
+            work.sql.execute(sa.delete(table).where(table.c.id == hold.id))
+        elif (told := digests.get(name)) is not None and told != (hold.left_digest, hold.right_digest):
             now = {"left_digest": told[0], "right_digest": told[1], "detail": holds[name][1], "agreed_at": None}
-            work.sql.execute(sa.update(table).where(table.c.id == found.id).values(now))
+            work.sql.execute(sa.update(table).where(table.c.id == hold.id).values(now))
     for name, (reason, detail) in holds.items():
         if name in open_ and open_[name].reason == reason:
             continue
@@ -101,7 +106,10 @@ def hold_alone(work: Work, row: RecordRow, name: str, reason: str, detail: str) 
 
 def drop_intent_holds(work: Work, intent: IntentRow) -> None:
     """Close the holds of an intent."""
-    work.sql.execute(sa.delete(schema.holds).where(schema.holds.c.intent == intent.id))
+    work.sql.execute(_DROP_OF_INTENT, {"of": intent.id})
+
+
+_DROP_OF_INTENT = sa.delete(schema.holds).where(schema.holds.c.intent == sa.bindparam("of"))
 
 
 _OF_LINKS = sa.select(schema.holds).where(

@@ -99,8 +99,11 @@ _rows = schema.swings.c
 
 
 def _known(work: Work, link: LinkRow) -> dict[str, tuple[list[Turn], bool]]:
-    found = work.sql.execute(sa.select(schema.swings).where(_rows.link == link.id))
+    found = work.sql.execute(_SWINGS, {"of": link.id})
     return {row.field: ([Turn(*turn) for turn in row.turns], row.frozen_at is not None) for row in found}
+
+
+_SWINGS = sa.select(schema.swings).where(_rows.link == sa.bindparam("of"))
 
 
 def _keep(work: Work, link: LinkRow, name: str, turns: Sequence[Turn], *, is_frozen: bool) -> None:

@@ -4,7 +4,8 @@ A page feeds every pair that its connection belongs to. Unchanged pages whose re
 cursor of a walk moves once, at its proven end; only then does an absence count, and it only holds.
 """
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -439,23 +440,19 @@ def begin_walk(
     committed = _believable(cursor, now)
     incremental = not sweep and walk.since and isinstance(committed, float) and cursor["swept_at"] is not None
     since = committed - overlap_s if incremental and isinstance(committed, float) else None
-    table = schema.cursors
-    where = (table.c.connection == name, table.c.walk == walk.name)
     begun = {
         "mode": "poll" if since is not None else "sweep", "walk_no": cursor["walk_no"] + 1, "token": None,
         "since": since, "started_at": now, "high": None, "first_served_at": None, "pages": 0, "error": None,
     }  # fmt: skip
-    connection.execute(sa.update(table).where(*where).values(begun))
+    _set_cursor(connection, name, walk.name, begun)
     return cursor | begun
 
 
 def abandon_walk(connection: sa.Connection, name: str, walk: str, why: str, retry_at: float) -> None:
     """A walk that could not go on: what it told stays told, nothing is proven, and it begins again later."""
-    table = schema.cursors
-    where = (table.c.connection == name, table.c.walk == walk)
     cursor = cursor_of(connection, name, walk)
     due = {"sweep_due" if cursor["mode"] == "sweep" else "poll_due": retry_at}
-    connection.execute(sa.update(table).where(*where).values(mode="idle", token=None, error=why, **due))
+    _set_cursor(connection, name, walk, {"mode": "idle", "token": None, "error": why, **due})
 
 
 def end_walk(work: Work, connection: Connection, walk: Walk, *, due: float) -> list[Ref]:
@@ -472,19 +469,46 @@ def end_walk(work: Work, connection: Connection, walk: Walk, *, due: float) -> l
     if swept:
         values |= {"last_pages": _pages_of(work, cursor)}
         values |= {"swept_at": started, "sweep_due": max(now, started + connection.sweep_s)}
-    table, intents = schema.cursors, schema.intents
-    where = (table.c.connection == connection.name, table.c.walk == walk.name)
-    work.sql.execute(sa.update(table).where(*where).values(values))
-    waited = (intents.c.connection == connection.name, intents.c.state == "open", intents.c.reason == UNREAD)
-    work.sql.execute(sa.update(intents).where(*waited).values(due=now, reason=None))
+    _set_cursor(work.sql, connection.name, walk.name, values)
+    work.sql.execute(_LET_GO, {"of": connection.name, "at": now})
     return absent
+
+
+_intents = schema.intents.c
+_LET_GO = (
+    sa.update(schema.intents)
+    .where(_intents.connection == sa.bindparam("of"), _intents.state == "open", _intents.reason == UNREAD)
+    .values(due=sa.bindparam("at"), reason=None)
+)
+
+
+def _set_cursor(connection: sa.Connection, name: str, walk: str, values: Mapping[str, Any]) -> None:
+    bound = {f"new_{column}": value for column, value in values.items()}
+    connection.execute(_setting(tuple(sorted(values))), {"of": name, "list": walk, **bound})
+
+
+@functools.cache
+def _setting(columns: tuple[str, ...]) -> sa.Update:
+    """The statement that sets columns of a walk's cursor; to make it anew each time would cost more than to run it."""
+    statement = sa.update(schema.cursors).where(*_THIS_WALK)
+    return statement.values({column: sa.bindparam(f"new_{column}") for column in columns})
 
 
 def _pages_of(work: Work, cursor: dict[str, Any]) -> int:
     """How many pages a sweep had, over all restarts."""
-    where = (_pages.connection == cursor["connection"], _pages.walk == cursor["walk"])
-    count = sa.select(sa.func.count()).select_from(schema.pages)
-    return int(work.sql.execute(count.where(*where, _pages.walk_no == cursor["walk_no"])).scalar_one())
+    this = {"of": cursor["connection"], "list": cursor["walk"], "no": cursor["walk_no"]}
+    return int(work.sql.execute(_COUNT_PAGES, this).scalar_one())
+
+
+_COUNT_PAGES = (
+    sa.select(sa.func.count())
+    .select_from(schema.pages)
+    .where(
+        _pages.connection == sa.bindparam("of"),
+        _pages.walk == sa.bindparam("list"),
+        _pages.walk_no == sa.bindparam("no"),
+    )
+)
 
 
 def _next_due(cursor: dict[str, Any], started: float, due: float) -> float:
@@ -513,13 +537,30 @@ def _moved(cursor: dict[str, Any]) -> object:
 def _absent(work: Work, connection: Connection, walk: Walk, walk_no: int) -> list[Ref]:
     """Records of the walk's kinds that this sweep did not tell, neither themselves nor by an unchanged page."""
     work.tx.flush()
-    record, page = schema.records.c, schema.pages.c
-    same_page = (page.connection == record.connection, page.walk == walk.name, page.position == record.page)
-    present = sa.exists().where(*same_page, page.walk_no == walk_no, page.told_no <= record.walk_no)
     kinds = [kind.value for kind in walk.kinds if not connection.is_rows(kind)]
-    where = (record.connection == connection.name, record.kind.in_(kinds), sa.not_(record.gone))
-    statement = sa.select(record.kind, record.id).where(*where, record.walk_no != walk_no, sa.not_(present))
-    return [Ref(Kind(kind), id_) for kind, id_ in work.sql.execute(statement.order_by(record.kind, record.id))]
+    this = {"of": connection.name, "list": walk.name, "no": walk_no, "kinds": kinds}
+    return [Ref(Kind(kind), id_) for kind, id_ in work.sql.execute(_ABSENT, this)]
+
+
+_records = schema.records.c
+_ON_ITS_PAGE = sa.exists().where(
+    _pages.connection == _records.connection,
+    _pages.walk == sa.bindparam("list"),
+    _pages.position == _records.page,
+    _pages.walk_no == sa.bindparam("no"),
+    _pages.told_no <= _records.walk_no,
+)
+_ABSENT = (
+    sa.select(_records.kind, _records.id)
+    .where(
+        _records.connection == sa.bindparam("of"),
+        _records.kind.in_(sa.bindparam("kinds", expanding=True)),
+        sa.not_(_records.gone),
+        _records.walk_no != sa.bindparam("no"),
+        sa.not_(_ON_ITS_PAGE),
+    )
+    .order_by(_records.kind, _records.id)
+)
 
 
 def absorb_answer(
@@ -537,9 +578,16 @@ def absorb_answer(
 
 def unmark(connection: sa.Connection, name: str, ref: Ref, asked_at: float) -> None:
     """The record was read; what was marked since the reading was asked for is read again."""
-    table = schema.marks.c
-    where = (table.connection == name, table.kind == ref.kind.value, table.ref == ref.id, table.due <= asked_at)
-    connection.execute(sa.delete(schema.marks).where(*where))
+    connection.execute(_UNMARK, {"of": name, "what": ref.kind.value, "id_": ref.id, "at": asked_at})
+
+
+_marks = schema.marks.c
+_UNMARK = sa.delete(schema.marks).where(
+    _marks.connection == sa.bindparam("of"),
+    _marks.kind == sa.bindparam("what"),
+    _marks.ref == sa.bindparam("id_"),
+    _marks.due <= sa.bindparam("at"),
+)
 
 
 def lose(work: Work, connection: Connection, ref: Ref) -> dict[tuple[str, str], bool]:

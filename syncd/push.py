@@ -40,6 +40,7 @@ from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.settle import settle, settle_children
 from syncd.setup import Connection
 from syncd.store import upsert
+from syncd.switches import stopped_scopes
 from syncd.work import CREATE, ERASED, IN_FLIGHT, ROWS, SUBMIT, UNREAD, Work, mark, note
 
 IsBehind = Callable[[Work, Connection, Kind], bool]
@@ -89,11 +90,14 @@ class Claim:
 
 def load(work: Work, id_: str) -> IntentRow | None:
     """An intent as it stands; what follows in this transaction goes back to what the intent goes back to."""
-    found = work.sql.execute(sa.select(schema.intents).where(schema.intents.c.id == id_)).mappings().one_or_none()
+    found = work.sql.execute(_INTENT, {"id_": id_}).mappings().one_or_none()
     if found is None:
         return None
     work.origin = found["origin"]
     return IntentRow(**found)
+
+
+_INTENT = sa.select(schema.intents).where(schema.intents.c.id == sa.bindparam("id_"))
 
 
 def claim(work: Work, id_: str, read_within_s: float, is_behind: IsBehind) -> Claim | None:
@@ -140,9 +144,7 @@ def _is_stopped(work: Work, intent: IntentRow) -> bool:
     pairs = [link.pair for link in links if link is not None]
     if intent.call == SUBMIT:
         pairs += work.sql.execute(sa.select(schema.batches.c.pair).where(schema.batches.c.id == intent.id)).scalars()
-    scopes = [f"pair/{pair}" for pair in pairs]
-    table = schema.switches.c
-    return work.sql.execute(sa.select(table.scope).where(table.scope.in_(scopes))).first() is not None
+    return not stopped_scopes(work.sql).isdisjoint(f"pair/{pair}" for pair in pairs)
 
 
 def _is_busy(work: Work, intent: IntentRow) -> bool:
@@ -183,9 +185,12 @@ def _polled_at(work: Work, connection: Connection, kind: Kind) -> float:
     walk = connection.walk_of(kind)
     if walk is None:
         return 0.0
-    table = schema.cursors.c
-    where = (table.connection == connection.name, table.walk == walk.name)
-    return work.sql.execute(sa.select(table.polled_at).where(*where)).scalar() or 0.0
+    return work.sql.execute(_POLLED_AT, {"of": connection.name, "list": walk.name}).scalar() or 0.0
+
+
+_POLLED_AT = sa.select(schema.cursors.c.polled_at).where(
+    schema.cursors.c.connection == sa.bindparam("of"), schema.cursors.c.walk == sa.bindparam("list")
+)
 
 
 def _job_at_target(work: Work, intent: IntentRow) -> str | None:

@@ -37,23 +37,23 @@ def rest_others(work: Work) -> None:
 
 def _are_all_ours(work: Work) -> bool:
     """Whether there is nothing of other pairs, and nothing rests."""
-    known = sorted(pair.name for pair in work.world.pairs)
-    others = [sa.select(table.c.id).where(table.c.pair.not_in(known)) for table in (schema.links, schema.batches)]
-    intents = schema.intents.c
-    resting = sa.select(intents.id).where(
-        sa.or_(intents.state == RESTING, intents.connection.not_in(sorted(work.world.connections)))
-    )
-    return not _may_be_uncarried(work) and not any(
-        work.sql.execute(question.limit(1)).first() for question in (*others, resting)
-    )
+    ours = {"pairs": sorted(pair.name for pair in work.world.pairs), "names": sorted(work.world.connections)}
+    return not _may_be_uncarried(work) and not any(work.sql.execute(question, ours).first() for question in _OTHERS)
+
+
+_intents = schema.intents.c
+_OTHERS = (
+    *(sa.select(table.c.id).where(table.c.pair.not_in(sa.bindparam("pairs", expanding=True))).limit(1)
+      for table in (schema.links, schema.batches)),
+    sa.select(_intents.id).where(
+        sa.or_(_intents.state == RESTING, _intents.connection.not_in(sa.bindparam("names", expanding=True)))
+    ).limit(1),
+)  # fmt: skip
 
 
 def _may_be_uncarried(work: Work) -> bool:
     """Whether something waits to be written where a pair does not carry its kind (maybe another pair does)."""
-    table = schema.intents.c
-    is_open = (table.state == "open", table.call.not_in(sorted(BESIDE)))
-    waiting = sa.select(table.connection, table.kind).where(*is_open).distinct()
-    ways = [(name, Kind(kind)) for name, kind in work.sql.execute(waiting)]
+    ways = [(name, Kind(kind)) for name, kind in work.sql.execute(_WAYS)]
     ways += [(name, Kind.CANDIDATE) for name, kind in ways if kind is Kind.APPLICATION]  # whom a create may bear
     return any(
         not pair.flows_to(kind, pair.end_of(name))
@@ -61,6 +61,13 @@ def _may_be_uncarried(work: Work) -> bool:
         for pair in work.world.pairs
         if name in (pair.left.name, pair.right.name)
     )
+
+
+_WAYS = (
+    sa.select(_intents.connection, _intents.kind)
+    .where(_intents.state == "open", _intents.call.not_in(sorted(BESIDE)))
+    .distinct()
+)
 
 
 def rest_lists(work: Work) -> None:

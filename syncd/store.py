@@ -185,7 +185,11 @@ def remember(connection: sa.Connection, name: str, value: str) -> None:
 
 def recalled(connection: sa.Connection, name: str) -> str | None:
     """A fact about the store as a whole."""
-    return connection.execute(sa.select(schema.meta.c.value).where(schema.meta.c.name == name)).scalar()
+    value: str | None = connection.execute(_RECALLED, {"of": name}).scalar()
+    return value
+
+
+_RECALLED = sa.select(schema.meta.c.value).where(schema.meta.c.name == sa.bindparam("of"))
 
 
 @dataclass(frozen=True)

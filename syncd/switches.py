@@ -19,13 +19,16 @@ def start(connection: sa.Connection, scope: str) -> bool:
 
 def reason_of(connection: sa.Connection, scope: str) -> str:
     """Why something is stopped; empty: it is not."""
-    table = schema.switches.c
-    return connection.execute(sa.select(table.reason).where(table.scope == scope)).scalar() or ""
+    return connection.execute(_REASON, {"of": scope}).scalar() or ""
+
+
+_REASON = sa.select(schema.switches.c.reason).where(schema.switches.c.scope == sa.bindparam("of"))
+_SCOPES = sa.select(schema.switches.c.scope)
 
 
 def stopped_scopes(connection: sa.Connection) -> set[str]:
     """What is stopped: ``*``, ``connection/NAME``, ``pair/NAME``."""
-    return set(connection.execute(sa.select(schema.switches.c.scope)).scalars())
+    return set(connection.execute(_SCOPES).scalars())
 
 
 def is_stopped(connection: sa.Connection, name: str) -> bool:

@@ -628,7 +628,7 @@ INBOX = (
         "a look answers what came later",
         "what is marked while a look is under way counts as looked at",
         ("I8",),
-        rewritten(pull.unmark, (", table.due <= asked_at)", ")")),
+        rewritten(pull.unmark, ('"at": asked_at', '"at": float("inf")')),
         ("inbox",),
     ),
     Bug(
