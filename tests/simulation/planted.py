@@ -384,7 +384,7 @@ ENGINE = (
         "fields are merged although a write of them is under way",
         ("I5", "I20"),
         once(intents.fields_in_flight, value=frozenset()),
-        ("engine", "lost", "restless", "slow"),
+        ("engine", "lost", "late", "restless"),
     ),
     Bug(
         "one shared base",
