@@ -8,28 +8,25 @@ from syncd import schema
 from syncd.matching import Found, Likeness
 from syncd.model import Kind
 from syncd.reconcile import End
-from syncd.rows import LinkRow, RecordRow
+from syncd.rows import RecordRow
 from syncd.setup import Connection, Pair
 from syncd.work import Work
 
 
 def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     """All records that might be the same thing; None: the parents are not linked, so nothing can be."""
-    kind, other = Kind(row.kind), pair.at(end.other)
+    kind = Kind(row.kind)
     if kind is Kind.APPLICATION:
         job, person = (across(work, pair, end, k, p) for k, p in ((Kind.JOB, row.job), (Kind.CANDIDATE, row.candidate)))
         if job is None or person is None:
             return Found() if job is not None and bears(pair, end) else None
-        there, here = _on(work, other.name, job, person), _on(work, row.connection, row.job, row.candidate)
-        gone = _on(work, other.name, job, person, gone=True)
+        there, here = _on(work, pair, end.other, job, person), _on(work, pair, end, row.job, row.candidate)
     else:
-        there, here = _alike(work, other.name, row), _alike(work, row.connection, row)
-        gone = _alike(work, other.name, row, gone=True)
-    there += [source for source in gone if _is_being_made(work.tx.link_at(pair.name, kind, end.other, source.id), end)]
+        there, here = _alike(work, pair, end.other, row), _alike(work, pair, end, row)
 
     def likeness(found: RecordRow, at: End) -> Likeness:
         link = work.tx.link_at(pair.name, kind, at, found.id)
-        being_made = at is end.other and _is_being_made(link, end)
+        being_made = link is not None and at is end.other and getattr(link, end) is None
         cut = _cut(work, pair, kind, end, row, found) if at is end.other else None
         linked = (link is not None and not being_made) or cut is not None
         return Likeness(found.id, found.key, found.title_key, linked, cut=bool(cut))
@@ -41,24 +38,30 @@ def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     )
 
 
-def _is_being_made(link: LinkRow | None, end: End) -> bool:
-    """Whether the end of a link is to be filled by a create of ours: though its source is gone, what comes is its."""
-    return link is not None and getattr(link, end) is None
+def _on(work: Work, pair: Pair, at: End, job: str | None, person: str | None) -> list[RecordRow]:
+    """A person's applications on a job."""
+    return [row for row in _bearing(work, pair, at, Kind.APPLICATION, "candidate", person) if row.job == job]
 
 
-def _on(work: Work, connection: str, job: str | None, person: str | None, *, gone: bool = False) -> list[RecordRow]:
-    """A person's applications on a job: those that are there, or are gone."""
-    found = work.tx.alike(connection, Kind.APPLICATION, "candidate", person, gone=gone)
-    return [row for row in found if row.job == job]
-
-
-def _alike(work: Work, connection: str, row: RecordRow, *, gone: bool = False) -> list[RecordRow]:
-    """The people of a mail; the jobs of a code or a title: those that are there, or are gone."""
+def _alike(work: Work, pair: Pair, at: End, row: RecordRow) -> list[RecordRow]:
+    """The people of a mail; the jobs of a code or a title."""
     kind = Kind(row.kind)
-    found = work.tx.alike(connection, kind, "key", row.key, gone=gone)
+    found = _bearing(work, pair, at, kind, "key", row.key)
     if kind is Kind.JOB:
-        found += work.tx.alike(connection, kind, "title_key", row.title_key, gone=gone)
+        found += _bearing(work, pair, at, kind, "title_key", row.title_key)
     return _by_id(found)
+
+
+def _bearing(work: Work, pair: Pair, at: End, kind: Kind, name: str, value: str | None) -> list[RecordRow]:
+    """The records at an end that bear a value in a column, also who is gone while a create of ours is unanswered.
+
+    What that create made is not somebody new, and who is entered anew is not to be created beside it.
+    """
+    connection = pair.at(at).name
+    gone = work.tx.alike(connection, kind, name, value, gone=True)
+    links = {row.id: work.tx.link_at(pair.name, kind, at, row.id) for row in gone}
+    unanswered = {id_ for id_, link in links.items() if link and link.how == "created" and not getattr(link, at.other)}
+    return [*work.tx.alike(connection, kind, name, value), *(row for row in gone if row.id in unanswered)]
 
 
 def _naming(work: Work, pair: Pair, end: End, row: RecordRow) -> list[RecordRow]:

@@ -415,6 +415,16 @@ def test_what_we_may_have_made_of_who_is_gone_by_now_is_not_somebody_new(small):
     assert sorted(world.reasons()) == ["parent_vanished", "vanished"]
 
 
+def test_who_is_entered_anew_is_not_created_beside_what_we_may_have_made(small):
+    world = small("rows", "plain")
+    world.known(rows=HUB, plain=(job("p1"),))
+    world.do(hold, world.intent(call="create").id, "unknown_outcome")
+    world.gone("rows", Ref(APPLICATION, "1"))
+    world.told("rows", *row("2", "h1", created_at=77.0))
+    assert [intent.state for intent in world.intents()] == ["held"]
+    assert sorted(world.reasons()) == ["email_taken", "unknown_outcome"]
+
+
 # --- writes ---------------------------------------------------------------------------------------------------------
 
 
