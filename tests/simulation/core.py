@@ -28,6 +28,7 @@ from syncd.model import Kind, Ref
 from syncd.reconcile import End
 from syncd.setup import Connection, Pair, World
 from syncd.store import Store, open_engine
+from syncd.work import BESIDE
 from tests.simulation import verdicts
 from tests.simulation.deletions import Deletions, judge_deletions
 
@@ -398,8 +399,22 @@ class Simulation:
                 await engine.begin()
                 await self._drive(engine, end)
             except Crash:
+                self._count_as_begun()
                 self._lose_reads()
                 await self.clock.sleep_until(self.clock.now() + 1.0)
+
+    def _count_as_begun(self) -> None:
+        """A write that was committed as sent just before the process died may have gone out, as far as we can know."""
+        with self.store.engine.connect() as connection:
+            table = schema.intents.c
+            out = sa.select(schema.intents).where(
+                table.state == "sent", table.call.not_in(BESIDE), table.ref.is_not(None)
+            )
+            for intent in connection.execute(out):
+                sent = self.world.unseal(intent.sent_values, f"{intent.id}/sent")
+                word = {"stage": sent["word"]} if "stage" in sent["fields"] else {}
+                begun = (self.clock.now(), Ref(Kind(intent.kind), intent.ref), {**sent["fields"], **word})
+                self.systems[intent.connection].begun.append(begun)
 
     def _lose_reads(self) -> None:
         """What had just been read when the process died may not have been kept: no judge may count on it."""
