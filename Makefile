@@ -73,8 +73,9 @@ prove-hubs: .venv/.installed-dev
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
 prove-laws: .venv/.installed-dev
+	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n $(WORKERS) --dist worksteal -m hypothesis tests --ignore tests/simulation --ignore tests/system
 	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people FORGET_STEPS=10000 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
-	  tests --ignore tests/simulation --ignore tests/system
+	  tests/unit/test_merging_exhausted.py tests/unit/test_intents_explored.py tests/unit/test_forget.py
 
 bench: .venv/.installed-dev
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
