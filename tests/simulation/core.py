@@ -408,7 +408,7 @@ class Simulation:
         with self.store.engine.connect() as connection:
             table = schema.intents.c
             out = sa.select(schema.intents).where(
-                table.state == "sent", table.call.not_in(BESIDE), table.ref.is_not(None)
+                table.state == "sent", table.call.not_in(sorted(BESIDE)), table.ref.is_not(None)
             )
             for intent in connection.execute(out):
                 sent = self.world.unseal(intent.sent_values, f"{intent.id}/sent")
