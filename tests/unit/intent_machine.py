@@ -282,13 +282,9 @@ class Machine:
 
     def _edit(self, system: Any, ref: Ref, stage: str) -> None:
         """A person moves Ann, and syncd hears of it."""
-        before = {one.id for one in self.intents(state="held")}
         system.edit(ref, {"stage": stage})
         name = next(name for name, one in self.world.systems.items() if one is system)
         self.world.told(name, *_told_by(system, ref))
-        for one in self.intents(state="open"):
-            if one.id in before:
-                self._release(one.id, effects=0)  # it bears another value now
 
     def _resolve(self, id_: str, choice: str) -> None:
         ((hold,),) = self.database.execute("SELECT id FROM holds WHERE intent = ?", (id_,)).fetchall()
@@ -397,14 +393,17 @@ class Machine:
         return all(one.state == "held" for one in self.intents()) and not self._rows("marks")
 
     def _happen(self, event: str, act: Callable[[], None], found: Found) -> None:
-        before = {one.id: one.state for one in self.intents()}
+        before = {one.id: one for one in self.intents()}
         with suppress(Died):
             act()
         after = {one.id: one for one in self.intents()}
         self._judge(after)
+        for id_ in before.keys() & after.keys():
+            if after[id_].state == "open" and after[id_].wants != before[id_].wants:
+                self._release(id_, effects=0)  # it bears another value now: it is another write
         for id_ in before.keys() | after.keys():
-            now = after[id_].state if id_ in after else "ended"
-            found.moves.add((before.get(id_, "new"), event.rpartition(": ")[2], now))
+            was, now = (some[id_].state if id_ in some else none for some, none in ((before, "new"), (after, "ended")))
+            found.moves.add((was, event.rpartition(": ")[2], now))
         self.ended = self.ended | (before.keys() - after.keys())
         assert not self.ended & after.keys(), f"what was over is back: {self.told}"
 
