@@ -32,7 +32,8 @@ determinism: .venv/.installed-dev
 	$(BIN)/pytest tests/simulation/test_determinism.py
 
 # Any user may run this: no root, no service, no system package.
-test: lint determinism
+test: .venv/.installed-dev
+	$(MAKE) --jobs 2 lint determinism
 	SEEDS=$(SEEDS) CRASHES_EACH=18 $(BIN)/pytest -n $(WORKERS) --dist worksteal -r fE --durations 10 --ignore tests/system \
 	  --ignore tests/simulation/test_determinism.py --ignore tests/simulation/test_swarm_found.py
 
