@@ -140,7 +140,7 @@ def _made_anew(simulation: "Simulation") -> Iterator[str]:
             if entry.action == "delete" and _was_read(system, entry):
                 deleted[about] = entry
             is_ours = entry.action == "create" and entry.by == "api" and about in deleted
-            if is_ours and not _came_back(simulation, about, deleted[about].at):
+            if is_ours and not _came_back(simulation, about, deleted[about]):
                 yield f"I12 {about} was deleted at {name} and made anew as {entry.ref} by us"
 
 
@@ -149,10 +149,22 @@ def _was_read(system: MemorySystem, delete: Any) -> bool:
     return any(entry.ref == delete.ref and entry.action == "read" for entry in system.log[: delete.no])
 
 
-def _came_back(simulation: "Simulation", about: tuple[Kind, tuple[str, ...]], since: float) -> bool:
-    """Whether people have made the same again somewhere."""
-    return any(
-        entry.at >= since and entry.by == "human" and entry.action == "create" and entry.ref.kind is about[0]
-        and simulation.identity(system, entry.ref) == about[1]
-        for system in simulation.systems.values() for entry in system.log
+def _came_back(simulation: "Simulation", about: tuple[Kind, tuple[str, ...]], deleted: Any) -> bool:
+    """Whether people have entered the same again somewhere: since it was deleted here, or since it was there.
+
+    What was deleted here was the counterpart of what they deleted there before, and not of what they entered then.
+    """
+    made = next(
+        (entry.at for system in simulation.systems.values() for entry in system.log
+         if entry.ref == deleted.ref and entry.action == "create"), 0.0,
     )  # fmt: skip
+    for system in simulation.systems.values():
+        since = deleted.at
+        for entry in system.log:
+            if (entry.ref.kind, simulation.identity(system, entry.ref)) != about:
+                continue
+            if entry.action == "delete" and made <= entry.at:
+                since = min(since, entry.at)
+            if entry.by == "human" and entry.action == "create" and entry.at >= since:
+                return True
+    return False
