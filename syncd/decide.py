@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from syncd import batches, errands, identity, large, places, pull, push, schema, switches, tombstones
 from syncd.errors import SyncdError
-from syncd.holds import drop_intent_holds, hold_record
+from syncd.holds import CHOOSING, drop_intent_holds, hold_record
 from syncd.intents import creation_of, delete_intent, drop_creation, drop_wants, save_intent
 from syncd.limits import Priority
-from syncd.look import CHOOSING, LET_BE, case_of
+from syncd.look import LET_BE, case_of
 from syncd.mapping import EMPTY
 from syncd.merging import side
 from syncd.model import Kind

@@ -11,6 +11,8 @@ from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.setup import Pair
 from syncd.work import Work, note
 
+CHOOSING = frozenset({"duplicate", "ambiguous_job", "email_taken"})  # these tell from whom a person may choose
+
 
 def sync_holds(
     work: Work,

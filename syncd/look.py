@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from syncd import limits, schema
 from syncd.creating import is_swept
+from syncd.holds import CHOOSING
 from syncd.mapping import WORDED, canonical, word_of
 from syncd.model import Kind, Ref
 from syncd.plan import in_scope
@@ -304,9 +305,6 @@ def case_of(row: Mapping[str, Any], pair: Pair | None, link: LinkRow | None) -> 
         is_linked=link is not None and link.left is not None and link.right is not None,
         ref=row["ref"],
     )
-
-
-CHOOSING = frozenset({"duplicate", "ambiguous_job", "email_taken"})
 
 
 def _ends_of(tx: Tx, world: World, row: Mapping[str, Any], pair: Pair | None, link: LinkRow | None) -> Facts:

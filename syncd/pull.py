@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from syncd import people, schema, tombstones
 from syncd.connector import Walk
 from syncd.finding import load_alike
+from syncd.holds import CHOOSING
 from syncd.limits import Priority
 from syncd.mapping import EMPTY, digests, key_text
 from syncd.merging import merge_link
@@ -23,7 +24,7 @@ from syncd.settle import load, settle
 from syncd.setup import Connection, Pair
 from syncd.store import upsert
 from syncd.tombstones import Sighting
-from syncd.work import FIRST, UNREAD, Work, mark, note
+from syncd.work import FIRST, UNREAD, Work, mark, mark_speakers, note
 
 LIST, READ, GET = "list", "read", "get"  # a row of a list, a get, and a get that judges a write of ours
 AHEAD_S = 86_400.0  # no system's clock is ahead of ours by more: such a cursor was edited by hand
@@ -595,6 +596,8 @@ def lose(work: Work, connection: Connection, ref: Ref) -> dict[tuple[str, str], 
     if connection.facts.rows and ref.kind in {Kind.CANDIDATE, Kind.APPLICATION}:
         person = people.lost_row(work, connection, ref.id)
         touched = {(Kind.CANDIDATE.value, person.id): True} if person else {}
+        if person is not None and person.gone:
+            _look_anew(work, person)
         application = work.tx.record(connection.name, Kind.APPLICATION, ref.id)
         return touched | _gone(work, application)
     return _gone(work, work.tx.record(connection.name, ref.kind, ref.id))
@@ -606,7 +609,24 @@ def _gone(work: Work, row: RecordRow | None) -> dict[tuple[str, str], bool]:
     row.gone, row.settled = True, None
     work.tx.put_record(row)
     note(work, row.connection, row.kind, row.id, "vanished")
+    _look_anew(work, row)
     return {(row.kind, row.id): True}
+
+
+def _look_anew(work: Work, gone: RecordRow) -> None:
+    """Who was held for looking like somebody who is gone is read again: nothing may stand in the way any more."""
+    for of, ref, choices in work.sql.execute(_HELD_WITH_CHOICES, {"what": gone.kind}).all():
+        row = work.tx.record(of, Kind(gone.kind), ref) if gone.id in choices.split() else None
+        if row is not None and of in work.world.connections:
+            mark_speakers(work, work.world.connections[of], row, "twin_gone", Priority.READ)
+
+
+_HELD_WITH_CHOICES = sa.select(schema.holds.c.connection, schema.holds.c.ref, schema.holds.c.detail).where(
+    schema.holds.c.kind == sa.bindparam("what"),
+    schema.holds.c.reason.in_(sorted(CHOOSING)),
+    schema.holds.c.link.is_(None),
+    schema.holds.c.intent.is_(None),
+)
 
 
 def remerge(work: Work, connection: Connection, kind: Kind, id_: str) -> None:

@@ -71,6 +71,7 @@ def _settle_in(work: Work, pair: Pair, row: RecordRow) -> bool:
     link = work.tx.link_at(pair.name, kind, end, row.id)
     if link is None:
         if row.gone:
+            hold_record(work, pair, row, {})  # who is gone is no question any more
             return True
         if kind is Kind.APPLICATION and pair.batches:
             return collect(work, pair, end, row)

@@ -611,6 +611,24 @@ def test_two_of_one_mail_found_by_a_sweep_are_held(small):
     assert creates(world) == []
 
 
+def test_who_was_held_for_looking_like_somebody_is_read_again_when_that_one_is_gone(small):
+    world = small("rows", "plain")
+    world.known(rows=HUB, plain=(job("p1"), person("q1"), person("q2")))
+    world.gone("plain", Ref(CANDIDATE, "q2"))
+    assert {("plain", "q1", "twin_gone"), ("rows", "1", "twin_gone")} & world.marks()
+    for connection, id_, _ in sorted(world.marks()):
+        world.told(connection, *(row(id_, "h1") if connection == "rows" else (person(id_),)))
+    assert world.link(CANDIDATE).right == "q1"
+    assert "duplicate" not in world.reasons()
+
+
+def test_who_applied_twice_for_a_job_is_read_again_when_the_first_application_is_gone(world):
+    world.told("rows", *row("2", "h1"))
+    assert Held("rows", "application", "2", "", "duplicate") in world.holds()
+    world.gone("rows", Ref(APPLICATION, "1"))
+    assert ("rows", "2", "twin_gone") in world.marks()
+
+
 def test_drift_at_the_target_of_a_one_way_pair_is_journalled_and_not_written_back(small):
     world = in_step(small("rows", "plain", flows={JOB: TO_RIGHT, CANDIDATE: TO_RIGHT, APPLICATION: TO_RIGHT}))
     world.told("plain", person("q1", phone=OTHER))
