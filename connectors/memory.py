@@ -154,10 +154,10 @@ class MemorySystem:
 
     # what people do
 
-    def add(self, kind: Kind, fields: Fields, by: str = "human", **more: Any) -> str:
-        """Make a record; of the rows flavour an application bears its person."""
+    def add(self, kind: Kind, fields: Fields, by: str = "human", *, id_: str | None = None, **more: Any) -> str:
+        """Make a record; of the rows flavour an application bears its person. ``id_``: one that is given away again."""
         self._number += 1
-        ref = Ref(kind, f"{self.prefix}{self._number:04d}")
+        ref = Ref(kind, id_ or f"{self.prefix}{self._number:04d}")
         now = self.clock.now()
         self.things[ref] = Thing(ref, dict(fields), created_at=now, updated_at=now, version=self._number, **more)
         self._note(by, "create", ref, {}, fields)

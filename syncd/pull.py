@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd import people, schema, tombstones
+from syncd import people, reuse, schema, tombstones
 from syncd.connector import Walk
 from syncd.finding import load_alike
 from syncd.holds import CHOOSING
@@ -50,7 +50,7 @@ def absorb(
     known = [_told(work, connection, record) for record in records if record.ref.kind in connection.terms]
     known = _without_erased(work, connection, known)
     _load(work, connection, known)
-    touched: dict[tuple[str, str], bool] = {}
+    known, touched = _without_strangers(work, connection, known)
     for one in sorted(known, key=lambda one: _order(connection, one.record.ref)):
         row, changed = _absorb_one(work, connection, one, view, walk)
         touched[row.kind, row.id] = touched.get((row.kind, row.id), False) or changed
@@ -73,6 +73,23 @@ def _without_erased(work: Work, connection: Connection, known: list[Told]) -> li
     told = [Sighting(one.record, one.values.get("email"), one.digests.get("resume")) for one in known]
     hers = tombstones.dropped(work, connection, told)
     return [one for one in known if one.record.ref not in hers] if hers else known
+
+
+def _without_strangers(
+    work: Work, connection: Connection, known: list[Told]
+) -> tuple[list[Told], dict[tuple[str, str], bool]]:
+    """Who bears the id of somebody else waits until nothing is linked with that one, who is gone; what was touched."""
+    touched: dict[tuple[str, str], bool] = {}
+    strange = set()
+    for one in known:
+        record, before = one.record, reuse.known_as(work, connection, one.record)
+        if before is None or not reuse.is_another(record, one.digests, before):
+            continue
+        if not reuse.make_room(work, connection, record, before):
+            strange.add(record.ref)
+            touched |= lose(work, connection, record.ref)
+            reuse.set_aside(work, connection, record)
+    return [one for one in known if not reuse.about(one.record) & strange], touched
 
 
 def settle_all(work: Work, connection: Connection, touched: dict[tuple[str, str], bool]) -> None:

@@ -183,6 +183,7 @@ _EVENTS: Mapping[str, str] = {
     "errand_dropped": "wanted no more: {detail}",
     "errand_planned": "to be done: {detail}",
     "held": "held: {detail}",
+    "id_reused": "another record has this id now; it waits until a person has let this one rest",
     "last_move": "the last move there was made by {detail}",
     "linked": "linked by {detail}",
     "refused": "a call was refused for the token",

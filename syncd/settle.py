@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from syncd import matching, schema
+from syncd import matching, reuse, schema
 from syncd.bases import sent_values, took_effect
 from syncd.batches import collect
 from syncd.creating import borne, create, may_create
@@ -119,7 +119,7 @@ def _match(work: Work, pair: Pair, end: End, row: RecordRow) -> tuple[LinkRow | 
     kind, other = Kind(row.kind), pair.at(end.other)
     if kind not in other.terms:
         return None, True
-    found = look_up(work, pair, end, row)
+    found = None if reuse.belongs_to_another(work, row) else look_up(work, pair, end, row)
     if found is None:
         hold_record(work, pair, row, {})
         return None, not _awaited(work, pair, end, row)

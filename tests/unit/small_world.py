@@ -440,7 +440,7 @@ def next_walk(facts: Facts, name: str) -> Any:
 def job(id_: str, title: str = "Baker", **more: Any) -> Record:
     """A job as a system tells it."""
     fields = {"title": title, "code": None, "status": "open", **more.pop("fields", {})}
-    return Record(Ref(JOB, id_), fields, created_at=START, **more)
+    return Record(Ref(JOB, id_), fields, created_at=more.pop("created_at", START), **more)
 
 
 def person(id_: str, name: str = "Ann Lee", email: str | None = "ann@example.com", **more: Any) -> Record:
