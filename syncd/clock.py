@@ -51,15 +51,16 @@ class WallClock:
 class SteppedClock:
     """A clock that jumps to the next due time whenever nothing is in flight. Needs a ``SteppedLoop``.
 
-    ``frozen``: time stands still but for the jumps, so that a run depends on its seed alone.
+    ``frozen``: time stands still but for the jumps, so that a run depends on its seed alone. ``turns``: numbers, the
+    lowest of which wakes first of those who are due at once; by default that is who came first.
     """
 
-    def __init__(self, start: float, *, frozen: bool = False) -> None:
+    def __init__(self, start: float, *, frozen: bool = False, turns: Iterator[float] | None = None) -> None:
         self._offset = start if frozen else start - time.monotonic()
         self._frozen = frozen
         self._in_flight = 0
-        self._order = itertools.count()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._turns = turns or itertools.count()
+        self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
 
     def now(self) -> float:
         """Seconds since the epoch, as played."""
@@ -71,7 +72,7 @@ class SteppedClock:
             await asyncio.sleep(0)
             return
         sleeper = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (at, next(self._order), sleeper))
+        heapq.heappush(self._sleepers, (at, next(self._turns), sleeper))
         await sleeper
 
     def until_next(self) -> float | None:

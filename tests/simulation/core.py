@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from connectors.memory import MAPPING, WORDS, MemoryConnector, MemorySystem, Thing
 from syncd import schema
 from syncd.agenda import left_to_do, unswept
-from syncd.clock import SteppedClock, run_stepped
+from syncd.clock import run_stepped
 from syncd.cycle import Engine, Lane
 from syncd.limits import Priority
 from syncd.mapping import build, canonical
@@ -31,6 +31,7 @@ from syncd.store import Store, open_engine
 from syncd.work import BESIDE
 from tests.simulation import verdicts
 from tests.simulation.deletions import Deletions, judge_deletions
+from tests.simulation.times import OwnClock, clock_of, steps_of
 
 START = 1_800_000_000.0
 POLL_S = 90.0
@@ -118,7 +119,8 @@ class Simulation:
         self.chance = random.Random(f"chance {seed}")  # crashes, and what the engine draws
         self.options = options or Options()
         self.day_s = 60 * (self.rng.choice(DAYS) if self.options.minutes is None else self.options.minutes)
-        self.clock = SteppedClock(START, frozen=True)
+        self.clock = clock_of(seed, START, unsteady=self.options.deletes)
+        self.ours = OwnClock(self.clock, steps_of(seed, unsteady=self.options.deletes))
         # Where no version tells whether a lost write took effect, a person is asked: the small day's systems have one.
         versions = self.rng.random() < 0.8 or self.options.small
         self.hub = MemorySystem("rows", self.clock, prefix="h", versions=versions)
@@ -135,7 +137,7 @@ class Simulation:
         self.deletions = Deletions(self)
         self.one_way = self.rng.random() < 0.2 and not self.options.small
         self.world = self._world()
-        self.store = Store(open_engine("sqlite:///:memory:"), self.clock, threaded=False)
+        self.store = Store(open_engine("sqlite:///:memory:"), self.ours, threaded=False)
         self.database: Any = self.store.engine.raw_connection().driver_connection
         self.database.executescript(_tables())
         self.store.around = self._moment
@@ -323,6 +325,7 @@ class Simulation:
         await self._first_look()
         self.crashing = True
         people = asyncio.ensure_future(self._people())
+        self._tasks += self._steps()
         await self._serve_until(self.clock.now() + self.day_s)
         while not people.done():  # they wait for what a crash has delayed
             await self._serve_until(self.clock.now() + 10.0)
@@ -335,10 +338,14 @@ class Simulation:
         if not self.options.small and self.seed % 3 == 0:  # a further sweep costs a fifth of a run
             await self._judge_quiet()
 
+    def _steps(self) -> list[asyncio.Future[Any]]:
+        chance, end = self.ours.chance, self.clock.now() + self.day_s
+        return [asyncio.ensure_future(self.ours.wander(chance, end))] if chance is not None else []
+
     async def _heal(self) -> None:
         """Time in which nobody does anything: until each list was walked whole once more and nothing waits."""
-        healed = self.clock.now()
-        while self.clock.now() < healed + 3 * SWEEP_S + 2 * POLL_S:
+        healed, latest = self.ours.now(), self.clock.now() + self.ours.behind_s + 3 * SWEEP_S + 2 * POLL_S
+        while self.clock.now() < latest:
             await self._serve_until(self.clock.now() + LOOK_S)
             unread = await self.store.run(self._unread, healed)
             if not unread and not await self.store.run(left_to_do):
@@ -379,7 +386,7 @@ class Simulation:
             name: Lane(self.world.connections[name], MemoryConnector(system), NoRoad())
             for name, system in self.systems.items()
         }
-        return Engine(self.world, self.store, self.clock, random.Random(self.chance.random()), lanes)
+        return Engine(self.world, self.store, self.ours, random.Random(self.chance.random()), lanes)
 
     async def _first_look(self) -> None:
         while True:

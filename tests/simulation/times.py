@@ -1,0 +1,59 @@
+"""Time that cannot be relied upon: what is due at once comes in any order, and our own clock is set forward and back.
+
+The systems' clocks go on as ever, and so does what the judges measure by; only syncd sees the steps (faults F38, F39).
+"""
+
+import random
+from contextlib import AbstractContextManager
+
+from syncd.clock import SteppedClock
+
+PIECE_S = 60.0  # the wall clock sleeps no longer at a stretch (``syncd.clock.WallClock``)
+STEPS_S = (-3600.0, -300.0, -5.0, 5.0, 300.0, 3600.0)
+IN_ANY_ORDER = 0.25  # of the seeds
+IS_SET = 0.125
+
+
+class OwnClock:
+    """Our own clock: the true one, and by how much it has been set wrong. ``chance`` sets it; None: nobody does."""
+
+    def __init__(self, true: SteppedClock, chance: random.Random | None) -> None:
+        self.true, self.chance, self.off_s = true, chance, 0.0
+        self.latest = true.now()  # it ever told
+
+    def now(self) -> float:
+        return self.true.now() + self.off_s
+
+    async def sleep_until(self, at: float) -> None:
+        if self.chance is None:
+            await self.true.sleep_until(at)
+        while (left := at - self.now()) > 0:
+            await self.true.sleep_until(self.true.now() + min(left, PIECE_S))
+
+    def busy(self) -> AbstractContextManager[None]:
+        return self.true.busy()
+
+    async def wander(self, chance: random.Random, until: float) -> None:
+        """Somebody sets it now and then."""
+        while (left := until - self.true.now()) > 0:
+            await self.true.sleep_until(self.true.now() + chance.uniform(5.0, left + 60.0))
+            self.latest = max(self.latest, self.now())
+            self.off_s += chance.choice(STEPS_S)
+
+    @property
+    def behind_s(self) -> float:
+        """By how much it is behind what it told already: what was due by then is due so much later."""
+        return max(0.0, self.latest - self.now())
+
+
+def clock_of(seed: int, start: float, *, unsteady: bool) -> SteppedClock:
+    """The true clock of a seed; timers that are due at once wake in the order in which they were set, or in any."""
+    turns = random.Random(f"{seed}:turns")
+    in_any_order = unsteady and turns.random() < IN_ANY_ORDER
+    return SteppedClock(start, frozen=True, turns=iter(turns.random, None) if in_any_order else None)
+
+
+def steps_of(seed: int, *, unsteady: bool) -> random.Random | None:
+    """What sets our own clock, in the seeds where somebody does."""
+    steps = random.Random(f"{seed}:steps")
+    return steps if unsteady and steps.random() < IS_SET else None
