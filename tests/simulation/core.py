@@ -343,7 +343,12 @@ class Simulation:
         return [asyncio.ensure_future(self.ours.wander(chance, end))] if chance is not None else []
 
     async def _heal(self) -> None:
-        """Time in which nobody does anything: until each list was walked whole once more and nothing waits."""
+        """Time in which nobody does anything: until each list was walked whole once more and nothing waits.
+
+        To who sees the clock set forward by many sweeps, no list counts as walked: the sources are told once more.
+        """
+        if self.ours.off_s > 0:
+            await self._serve_until(self.clock.now() + SWEEP_S + POLL_S)
         healed, latest = self.ours.now(), self.clock.now() + self.ours.behind_s + 3 * SWEEP_S + 2 * POLL_S
         while self.clock.now() < latest:
             await self._serve_until(self.clock.now() + LOOK_S)
