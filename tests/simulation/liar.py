@@ -74,7 +74,7 @@ class Liar(Watched):
         self._moment("call")
         host = dict(scope["headers"]).get(b"host", b"").decode()
         if host != self._host:
-            self.strangers.append(f"I24 a call for {host} was made")
+            self.strangers.append(f"I14 a call for {host} was made")
         self.box.faults = lambda method, path: kind if kind in ORDINARY else None
         if kind == "slow":
             await self._wait(self._faults.rng.uniform(2.0, 40.0))

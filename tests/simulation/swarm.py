@@ -9,7 +9,7 @@ import asyncio
 import gc
 import random
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -21,6 +21,7 @@ from starlette.responses import Response
 from syncd import app, cycle, look, schema, switches, webhooks
 from syncd.agenda import left_to_do, unswept
 from syncd.clock import SteppedClock, run_stepped
+from syncd.connector import Delivery
 from syncd.metrics import Metrics
 from syncd.sandbox import LostConnection
 from syncd.sealing import Sealer
@@ -119,6 +120,8 @@ class Swarm:
         self.crashing = False
         self.dies: asyncio.Event
         self.site: Any = None
+        self.ears: Mapping[str, webhooks.Ear] = {}
+        self.taken: list[tuple[str, str]] = []  # the events that were answered with a 2xx: whose, and their keys
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._hooked))
         self.played = {name: self._player(at, name) for at, name in enumerate(self.star.systems)}
         self.people = Workers(
@@ -205,30 +208,44 @@ class Swarm:
                 self.late.append(asyncio.ensure_future(self._delayed(scope, body)))
                 status = 200
             else:
-                status = await _told(self.site, scope, body)
-                self._judge_kept(scope, status)
+                status = await self._delivered(scope, body)
             if self.faults.has("doubled"):
-                status = await _told(self.site, scope, body)
+                status = await self._delivered(scope, body)
         except Crash:
             self.dies.set()
             raise LostConnection from None
         await Response(status_code=status)(scope, receive, send)
 
-    def _judge_kept(self, scope: Any, status: int) -> None:
-        """I8: of a system whose webhook was answered with a 2xx something has been kept."""
-        name = scope["path"].split("/")[2]
+    async def _delivered(self, scope: Any, body: bytes) -> int:
+        """Hand a delivery to our port; what it answered. I8: what is answered with a 2xx has been kept."""
+        status = await _told(self.site, scope, body)
+        if status == 200:
+            self.taken.append(self._event_of(scope, body))
+            self._judge_kept(self.taken[-1:])
+        return status
+
+    def _event_of(self, scope: Any, body: bytes) -> tuple[str, str]:
+        """Whose event a delivery is, and its key in the inbox."""
+        _, _, name, *event = scope["path"].split("/")
+        headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
+        delivery = Delivery(body, headers, event[0] if event else None, received_at=self.clock.now())
+        heard = self.ears[name].judge(delivery)
+        return name, webhooks.event_key(heard.notice, delivery, self.digest) if heard else "that nobody signed"
+
+    def _judge_kept(self, events: Iterable[tuple[str, str]]) -> None:
         crashing, self.crashing = self.crashing, False  # this is no moment of the daemon's
-        is_kept = self.store.run_now(_is_kept, name)
+        kept = self.store.run_now(_inbox)
         self.crashing = crashing
-        if status == 200 and not is_kept:
-            self.bugs.append(f"I8 a webhook of {name} was answered with 200, and is not in the inbox")
+        for name, key in events:
+            if (name, key) not in kept:
+                self.bugs.append(f"I8 {key} of {name} was answered with 200, and is not in the inbox")
 
     async def _delayed(self, scope: Any, body: bytes) -> None:
         """Something between has taken it, and delivers it when everything has gone on."""
         await self.clock.sleep_until(self.clock.now() + self.chance.choice((1.0, 30.0, 300.0)))
         try:
             if self.site is not None:
-                await _told(self.site, scope, body)
+                await self._delivered(scope, body)
         except Crash:
             self.dies.set()
 
@@ -269,6 +286,7 @@ class Swarm:
         stuck = await self._heal()
         restless = await self._restless() and await self._restless()
         await asyncio.gather(*self.late)
+        self._judge_kept(self.taken)
         for one in self.played.values():
             one.unskew()
         run = await self._told()
@@ -306,7 +324,8 @@ class Swarm:
         if learns:
             await engine.learn()
         engine.scheduled = True
-        receiver = webhooks.Receiver(engine, webhooks.ears_of(engine, {}), self.metrics)
+        self.ears, self.digest = webhooks.ears_of(engine, {}), engine.world.digest
+        receiver = webhooks.Receiver(engine, self.ears, self.metrics)
         self.site = _site(self.config, receiver)
         await self._drive(engine, end)
 
@@ -418,10 +437,10 @@ async def _told(site: Any, scope: Any, body: bytes) -> int:
     return int(statuses[0])
 
 
-def _is_kept(connection: sa.Connection, name: str) -> bool:
-    """Whether any event of a system stands in the inbox."""
+def _inbox(connection: sa.Connection) -> set[tuple[str, str]]:
+    """Whose events stand in the inbox, and their keys."""
     inbox = schema.inbox.c
-    return connection.execute(sa.select(inbox.id).where(inbox.connection == name).limit(1)).first() is not None
+    return {(row.connection, row.event) for row in connection.execute(sa.select(inbox.connection, inbox.event))}
 
 
 def _make_tables(connection: sa.Connection) -> None:
