@@ -67,6 +67,7 @@ class Liar(Watched):
         self._host, self._faults, self._moment = host, faults, moment
         self._until: dict[str, float] = {}  # by what is wrong, or by the path that is not there
         self._told: dict[str, tuple[float, list[Any]]] = {}  # each read's last answer
+        self.is_loose = False  # its filters match beginnings, or are ignored
         self.strangers: list[str] = []  # what came here though it was meant for another host
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -75,6 +76,8 @@ class Liar(Watched):
         host = dict(scope["headers"]).get(b"host", b"").decode()
         if host != self._host:
             self.strangers.append(f"I14 a call for {host} was made")
+        if self.is_loose and _is_filtered(scope):
+            self._faults.note("loose")
         self.box.faults = lambda method, path: kind if kind in ORDINARY else None
         if kind == "slow":
             await self._wait(self._faults.rng.uniform(2.0, 40.0))
@@ -244,8 +247,11 @@ def _json(told: list[Any]) -> Any:
 
 def _is_walk(scope: Any) -> bool:
     """Whether a whole list is read, page by page. A look-up, or what lies beside a record, is believed at its word."""
-    filters = any(f"{name}=" in scope["query_string"].decode() for name in LOOKED_UP_BY)
-    return scope["method"] == "GET" and scope["path"].rpartition("/")[2] in LISTS and not filters
+    return scope["method"] == "GET" and scope["path"].rpartition("/")[2] in LISTS and not _is_filtered(scope)
+
+
+def _is_filtered(scope: Any) -> bool:
+    return any(f"{name}=" in scope["query_string"].decode() for name in LOOKED_UP_BY)
 
 
 def _is_record(known: Any) -> bool:

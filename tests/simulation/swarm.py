@@ -9,7 +9,7 @@ import asyncio
 import gc
 import random
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -34,6 +34,7 @@ from tests.integration import city
 from tests.integration.judges import Kept, Line, Run, holds_of, violations
 from tests.integration.papers import paper_violations
 from tests.integration.town import LIMITS, SECRET, TOKEN, USUAL_LIMITS
+from tests.simulation.added import ADDED, Added
 from tests.simulation.liar import KINDS, Faults, Liar, SkewedClock
 
 START = 1_800_000_000.0
@@ -107,7 +108,7 @@ def _plugins() -> Mapping[str, Any]:
 class Swarm:
     """One seed, from its world to its verdict."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, added: Sequence[str] = ADDED) -> None:
         self.seed = seed
         self.rng = random.Random(f"swarm {seed}")
         self.chance = random.Random(f"swarm chance {seed}")
@@ -116,6 +117,7 @@ class Swarm:
         self.has_webhooks = self.rng.random() < 0.5
         self.crash_share = self.rng.choice((0.0, 0.001, 0.004))
         self.faults = self._faults()
+        self.added = Added(seed, self.faults, added)
         self.deaths: list[float] = []
         self.crashing = False
         self.dies: asyncio.Event
@@ -136,6 +138,7 @@ class Swarm:
         self.sealer = Sealer(b"0" * 32, self.chance.randbytes)
         self.metrics = Metrics(version=app.VERSION)
         self.late: list[asyncio.Future[None]] = []
+        self.overdue: list[tuple[Any, bytes]] = []  # webhooks that come when all has long been at rest
         self.bugs: list[str] = []  # what ended in nobody's hands
 
     # the world
@@ -172,7 +175,9 @@ class Swarm:
         box: Any = _plugins()[self.star.systems[name]].sandbox(rng=random.Random(self.seed * 7 + at), **shared)
         lag = random.Random(self.seed * 11 + at)
         box.lag = lambda: lag.choice((0.01, 0.05, 0.2))
-        return Player(name, box, Liar(box, host_of(name), self.faults, self._moment))
+        liar = Liar(box, host_of(name), self.faults, self._moment)
+        liar.is_loose = self.added.loosen(box)
+        return Player(name, box, liar)
 
     def _config(self) -> Config:
         addresses = {name: one.address for name, one in self.played.items()}
@@ -204,17 +209,25 @@ class Swarm:
         try:
             if self.faults.has("forged"):
                 await self._forge(scope)
-            if self.faults.has("delayed"):
-                self.late.append(asyncio.ensure_future(self._delayed(scope, body)))
-                status = 200
-            else:
-                status = await self._delivered(scope, body)
-            if self.faults.has("doubled"):
-                status = await self._delivered(scope, body)
+            status = await self._passed_on(scope, body)
         except Crash:
             self.dies.set()
             raise LostConnection from None
         await Response(status_code=status)(scope, receive, send)
+
+    async def _passed_on(self, scope: Any, body: bytes) -> int:
+        """What something between the system and our port makes of a delivery; what the system is told."""
+        fate = self.added.befalls("dropped", "overdue", "replayed")
+        if fate in ("overdue", "replayed"):
+            self.overdue.append((scope, body))
+        if fate in ("dropped", "overdue"):
+            return 200
+        status = 200
+        if self.faults.has("delayed"):
+            self.late.append(asyncio.ensure_future(self._delayed(scope, body)))
+        else:
+            status = await self._delivered(scope, body)
+        return await self._delivered(scope, body) if self.faults.has("doubled") else status
 
     async def _delivered(self, scope: Any, body: bytes) -> int:
         """Hand a delivery to our port; what it answered. I8: what is answered with a 2xx has been kept."""
@@ -287,6 +300,7 @@ class Swarm:
         restless = await self._restless() and await self._restless()
         await asyncio.gather(*self.late)
         self._judge_kept(self.taken)
+        restless = restless or await self._much_later()
         for one in self.played.values():
             one.unskew()
         run = await self._told()
@@ -394,6 +408,21 @@ class Swarm:
         more = self._writes()[len(before) :]
         return [f"I21 {len(more)} writes after all was in step: {more[:3]}"] if more else []
 
+    async def _much_later(self) -> list[str]:
+        """Webhooks that were long overdue come: of what was settled long ago nothing is written."""
+        if not self.overdue:
+            return []
+        await self.clock.sleep_until(self.clock.now() + self.added.much_later_s())
+        deliveries = asyncio.ensure_future(self._deliver_overdue())
+        restless = await self._restless()
+        await deliveries
+        return restless
+
+    async def _deliver_overdue(self) -> None:
+        for scope, body in self.overdue[:100]:
+            await self.clock.sleep_until(self.clock.now() + 1.0)
+            await self._delivered(scope, body)
+
     def _writes(self) -> list[str]:
         arrivals = sorted(
             (one.at, name, one.method, one.path)
@@ -467,11 +496,11 @@ def _site(config: Config, receiver: webhooks.Receiver) -> Any:
     return build_app(config.server, pages=pages, measured=measured, troubles=list, receive=receiver.receive)
 
 
-def play(seed: int) -> Swarm:
+def play(seed: int, added: Sequence[str] = ADDED) -> Swarm:
     """Run one seed; raise with everything needed to look into it if anything happened that should not have."""
     gc.disable()  # a run is soon over
     try:
-        swarm = Swarm(seed)
+        swarm = Swarm(seed, added)
         found = swarm.run()
     finally:
         gc.enable()

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.simulation.added import ADDED
 from tests.simulation.liar import KINDS
 from tests.simulation.swarm import play
 
@@ -25,7 +26,7 @@ if COUNT >= 100 and "SEED" not in os.environ:  # few seeds meet few faults; `mak
     @pytest.mark.usefixtures("no_log")
     def test_every_fault_befalls_some_seed() -> None:
         """What is drawn need not happen: the seeds are played until each kind of fault has."""
-        missing = {*KINDS}
+        missing = {*KINDS, *ADDED}
         for seed in SEEDS:
             missing -= play(seed).faults.fired.keys()
             if not missing:

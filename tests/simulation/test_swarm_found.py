@@ -7,10 +7,10 @@ import pytest
 
 from tests.simulation.swarm import play
 
-FOUND = (0, 1, 2, 8, 72, 220, 238, 649)
+FOUND = (0, 1, 2, 8, 72, 220, 238, 649)  # before there were the faults that were added, and so without these
 
 
 @pytest.mark.usefixtures("no_log")
 @pytest.mark.parametrize("seed", FOUND)
 def test_what_failed_once_keeps_every_invariant(seed: int) -> None:
-    play(seed)
+    play(seed, added=())
