@@ -9,7 +9,7 @@ write of one update, and an edit that was taken back before the next look.
 """
 
 import bisect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from syncd.sandbox import Arrival, Hits, Limit, Sandbox
 Who = tuple[str, ...]
 FELT = ("phoned", "mail", "mailed", "invited", "posted", "published", "spent", "purchase")  # somebody notices, or pays
 EDITED = {"phone": "candidate", "stage": "application"}  # the fields that people edit on all sides -> their kind
+NETWORK = "network"  # who does what a request does that something on its way has sent a second time
 HUB = "acme"
 LOOKED_UP_BY = ("email", "shortcode", "source_id", "search")  # a list that is asked for so shows some, and maybe none
 RESULTS = ("results", "candidates")  # lists in which whom a screening service made is seen first
@@ -65,7 +66,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Entry:
-    """One field of one record as somebody left it. ``by``: human, api or system."""
+    """One field of one record as somebody left it. ``by``: human, api, system or network."""
 
     no: int
     at: float
@@ -303,15 +304,29 @@ def violations(run: Run) -> list[str]:
 
 def _twice(run: Run) -> Iterator[str]:
     for kept in run.kept.values():
-        made = {
-            (effect.kind, effect.id) for effect in kept.box.effects if effect.action == "create" and _is_ours(effect.by)
-        }
-        for kind in ("job", "candidate", "application"):
+        for kind in () if kept.screens else ("job", "candidate", "application"):
             if kind == "candidate" and kept.rows:
                 continue
-            for who, ids in () if kept.screens else kept.by_who(kind).items():
-                if len(ids) > 1 and any((kind, id_) in made for id_ in ids):
-                    yield f"twice: {kind} {who} at {kept.name}: {ids}"
+            made, copies = (_made(kept, kind, lambda by: by.startswith("api")), _made(kept, kind, NETWORK.__eq__))
+            for who, ids in kept.by_who(kind).items():
+                own = [id_ for id_ in ids if id_ not in copies]
+                if len(own) > 1 and made.intersection(own):
+                    yield f"twice: {kind} {who} at {kept.name}: {own}"
+                if copies.intersection(ids) and len(ids) > 1 and not _is_asked_about(run, kept, kind, ids):
+                    yield f"silent: {kind} {who} at {kept.name} was made twice by the network, and nobody is asked"
+
+
+def _made(kept: Kept, kind: str, is_by: Callable[[str], bool]) -> set[str]:
+    """The records of a kind that somebody made."""
+    created = (effect for effect in kept.box.effects if effect.action == "create" and effect.kind == kind)
+    return {effect.id for effect in created if is_by(effect.by)}
+
+
+def _is_asked_about(run: Run, kept: Kept, kind: str, ids: list[str]) -> bool:
+    """Whether any of some records of one likeness waits for a person, or whom or what an application belongs to."""
+    if kind == "application":
+        return _is_application_held(run, kept, [], ids)
+    return run.is_held(kept, kind, ids)
 
 
 def _is_ours(by: str) -> bool:
@@ -486,7 +501,7 @@ def _is_wanted(run: Run, kept: Kept, name: str, who: Who, entry: Entry, last: En
     for other in run.kept.values():
         for said in other.entries(name):
             if (
-                said.by != "human"
+                said.by not in ("human", NETWORK)
                 or (other is kept and said.id == entry.id)
                 or not _is_about(run, other, name, said.id, who)
             ):

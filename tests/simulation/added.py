@@ -6,6 +6,7 @@ one seed in six has each.
 * ``loose``: a system's filters match beginnings, or are ignored (F28).
 * ``dropped``: a webhook that something between takes, and that never comes (F33).
 * ``overdue``: one that comes hours or weeks later, when all has long been at rest; ``replayed``: it comes again then.
+* ``twice``, ``partly``: a write that is executed twice, or not as a whole (``writes``).
 """
 
 import random
@@ -14,9 +15,9 @@ from typing import Any
 
 from tests.simulation.liar import Faults
 
-ADDED = ("loose", "dropped", "overdue", "replayed")
+ADDED = ("loose", "dropped", "overdue", "replayed", "twice", "partly")
 SHARE = 1 / 6  # of the seeds have a fault
-OFTEN = 0.15  # so often does it befall what it can befall
+OFTEN = 0.2  # so often does it befall what it can befall
 MUCH_LATER_S = (3600.0, 6 * 3600.0, 30 * 86400.0)
 
 

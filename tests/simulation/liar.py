@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from syncd.sandbox import Fault, Limit
 from tests.integration.judges import LOOKED_UP_BY, Watched
+from tests.simulation import writes
 
 ORDINARY = tuple(Fault)  # an answer lost or a 503, before or after the effect
 BEFORE = ("away", "throttled", "shared", "login_page", "revoked", "redirect", "unsuccessful")  # nothing was done
@@ -67,6 +68,8 @@ class Liar(Watched):
         self._host, self._faults, self._moment = host, faults, moment
         self._until: dict[str, float] = {}  # by what is wrong, or by the path that is not there
         self._told: dict[str, tuple[float, list[Any]]] = {}  # each read's last answer
+        self.befalls: Callable[..., str | None] = lambda *kinds: None  # of the faults that were added
+        self.dice = random.Random(host)  # for these alone
         self.is_loose = False  # its filters match beginnings, or are ignored
         self.strangers: list[str] = []  # what came here though it was meant for another host
 
@@ -81,7 +84,11 @@ class Liar(Watched):
         self.box.faults = lambda method, path: kind if kind in ORDINARY else None
         if kind == "slow":
             await self._wait(self._faults.rng.uniform(2.0, 40.0))
-        await self._met(kind)(scope, receive, send)
+        fate = self.befalls(*writes.fates_of(self.box, scope)) if kind is None else None
+        if fate is not None:
+            await writes.FATES[fate](self.box, self.dice, scope, receive, send)
+        else:
+            await self._met(kind)(scope, receive, send)
         self._moment("answer")
 
     def _drawn(self, scope: Any) -> str | None:

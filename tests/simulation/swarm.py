@@ -176,7 +176,8 @@ class Swarm:
         lag = random.Random(self.seed * 11 + at)
         box.lag = lambda: lag.choice((0.01, 0.05, 0.2))
         liar = Liar(box, host_of(name), self.faults, self._moment)
-        liar.is_loose = self.added.loosen(box)
+        liar.befalls, liar.is_loose = self.added.befalls, self.added.loosen(box)
+        liar.dice = random.Random(f"{self.seed}:{name}")
         return Player(name, box, liar)
 
     def _config(self) -> Config:

@@ -10,7 +10,7 @@ from syncd import config
 from syncd.app import build_world, load_plugins, sealer_of
 from syncd.clock import SteppedClock
 from syncd.sandbox import Arrival, Effect
-from tests.integration.judges import Held, Kept, Line, Look, Run, violations
+from tests.integration.judges import NETWORK, Held, Kept, Line, Look, Run, violations
 from tests.integration.town import LIMITS, SYSTEMS, configure
 
 START = 1_800_000_000.0
@@ -97,6 +97,16 @@ def test_somebody_made_twice_is_condemned(played):
     assert played.found() == set(), "what humans do is their own affair"
     played.ours()
     assert "twice" in played.found()
+
+
+def test_what_the_network_made_twice_is_to_be_asked_about(played):
+    played.later(10.0)
+    voice = played.boxes["voice"]
+    voice.add_job(title="Tiler")
+    voice.effects[-1] = replace(voice.effects[-1], by=NETWORK)
+    assert played.found() == {"silent"}
+    played.holds = [Held(frozenset({("voice", "job", played.jobs["voice"])}), frozenset({""}), "ambiguous_job")]
+    assert played.found() == set()
 
 
 def test_a_call_over_the_budget_and_a_refusal_are_condemned(played):
