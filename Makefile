@@ -74,6 +74,8 @@ prove-hubs: .venv/.installed-dev
 	SYNCD_SEEDS=1,2,3,4,5 $(BIN)/pytest -n $(WORKERS) tests/system/test_each_as_hub.py tests/system/test_end_to_end.py
 
 prove-laws: .venv/.installed-dev
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n $(WORKERS) --dist worksteal tests/unit/test_openapi.py tests/*/test_contract.py \
+	  -k "whatever_is_sent or whatever_is_answered or verify_gives"
 	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n $(WORKERS) --dist worksteal -m hypothesis tests --ignore tests/simulation --ignore tests/system
 	HYPOTHESIS_PROFILE=prove EACH=1 CASES=1000000 EXPLORE=people FORGET_STEPS=10000 $(BIN)/pytest -n $(WORKERS) --dist worksteal \
 	  tests/unit/test_merging_exhausted.py tests/unit/test_intents_explored.py tests/unit/test_forget.py

@@ -38,6 +38,7 @@ pytest.register_assert_rewrite(*SHARED)
 # change's fault. `make prove` looks much further.
 hypothesis.settings.register_profile("test", deadline=None, derandomize=True, database=None, max_examples=50)
 hypothesis.settings.register_profile("prove", deadline=None, max_examples=150, print_blob=True)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 

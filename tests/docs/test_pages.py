@@ -16,6 +16,7 @@ from syncd.app import load_plugins, systems
 from syncd.cli import app
 from syncd.model import Kind
 from tests.docs.pages import PAGES, ROOT, commands_in, syncd_words
+from tests.simulation import added, core, liar
 
 README = (ROOT / "README.md").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -172,16 +173,27 @@ def test_every_word_of_the_log_is_listed_and_no_other():
     assert all(any(word.startswith(begin) for word in listed) for begin in begun)
 
 
+def known_tests():
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "syncd" / "contract").rglob("*.py")]
+    return {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
+
+
 def test_the_promises_are_all_there_and_each_named_test_exists():
     text = (ROOT / "docs" / "promises.md").read_text()
     assert re.findall(r"^\*\*I(\d+)\.", text, re.MULTILINE) == [str(number) for number in range(1, 28)]
-    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "syncd" / "contract").rglob("*.py")]
-    known = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
     named_ = re.findall(r"`(test_\w+)`", text)
     assert len(named_) > 60
-    assert set(named_) - known == set()
+    assert set(named_) - known_tests() == set()
     for promise in re.split(r"^\*\*I\d+\.", text, flags=re.MULTILINE)[1:]:
         assert "`test_" in promise.partition("\n## ")[0]
+
+
+def test_each_fault_is_told_with_what_plays_it_and_each_that_is_played_is_told():
+    text = (ROOT / "docs" / "faults.md").read_text()
+    assert re.findall(r"^\| F(\d+) \|", text, re.MULTILINE) == [str(number) for number in range(1, 45)]
+    named_ = set(re.findall(r"`(test_\w+)`", text))
+    assert named_ - known_tests() == set()
+    assert set(re.findall(r'"(\w+)"', text)) == {*core.FAULTS, *liar.KINDS, *added.ADDED}
 
 
 def test_the_pages_name_no_file_that_is_not_there():

@@ -6,7 +6,9 @@ before and after that took effect.
 """
 
 import os
+import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +22,8 @@ from tests.simulation.stage import Told, differences, in_memory
 
 SHORT = int(os.environ.get("CRASHES_EACH", "1")) >= 9  # `make test` has time for little
 EACH = int(os.environ.get("STATEMENTS_EACH", "100" if SHORT else "20"))
+ANYWHERE = [kind for kind, failure in FAILURES.items() if not failure.only_commits]
+LISTS = re.compile(r"\(\?(, \?)*\)(, \(\?(, \?)*\))*|\(SELECT 1 FROM \(SELECT 1\) WHERE 1!=1\)")  # of any length
 NAMES = ["born together", "move without an answer", "resolved", "event"][: 1 if SHORT else 4]
 LONG = ["batch", "screened"] if EACH == 1 else []  # `make prove` fails every statement of these too
 
@@ -59,6 +63,25 @@ def test_a_statement_that_fails_changes_nothing(kind: str, name: str) -> None:
     step = 1 if EACH == 1 else EACH * (3 if failure.only_commits else 9)
     for at in range(1 + len(name + kind) % step, len(stage.failing.statements) + 1, step):
         is_survived(name, in_memory(), failure, at, end)
+
+
+@cache
+def firsts(name: str) -> dict[str, int]:
+    """Each statement of a scenario, and the number of its first time."""
+    stage, _ = calm(name, in_memory(), FAILURES["busy"])
+    numbered = [(LISTS.sub("(?)", each), at) for at, each in enumerate(stage.failing.statements, 1)]
+    return dict(reversed(numbered))
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS)[: 2 if SHORT else None])
+def test_every_statement_fails_once_and_what_no_scenario_before_asks_fails_in_each_way(name: str) -> None:
+    known = set[str]().union(*map(firsts, list(SCENARIOS)[: list(SCENARIOS).index(name)]))
+    _, end = calm(name, in_memory(), FAILURES["busy"])
+    for number, (statement, at) in enumerate(firsts(name).items()):
+        for turn, kind in enumerate(ANYWHERE):
+            is_turn = (number - turn) % len(ANYWHERE) == 0
+            if EACH == 1 and (is_turn or statement not in known) or statement not in known and number % EACH == turn:
+                is_survived(name, in_memory(), FAILURES[kind], at, end)
 
 
 @pytest.mark.parametrize("kind", list(ON_POSTGRESQL)[: 1 if SHORT else 3])
