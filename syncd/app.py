@@ -38,7 +38,7 @@ from syncd.sealing import Sealer, key_from_file, parse_key
 from syncd.settings import Config, Direction, Every, account, revealed
 from syncd.settings import Connection as ConnectionSettings
 from syncd.setup import Connection, Pair, World, stamp_of
-from syncd.store import Store, open_engine, upsert
+from syncd.store import Store, open_engine, told_last, upsert
 from syncd.webhooks import Hearing
 
 GROUP = "syncd.connectors"
@@ -272,6 +272,7 @@ def open_store(config: Config, clock: Clock, sealer: Sealer, *, threaded: bool =
     store = Store(open_engine(store_url(config)), clock, threaded=threaded)
     store.run_now(migrate)
     begin_term(store)
+    clock.not_before(store.run_now(told_last))
     store.run_now(prove_key, sealer)
     store.run_now(keys.complete, sealer)
     rotate.finish(store, sealer, config.store)

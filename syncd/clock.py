@@ -7,12 +7,15 @@ is idle. Limits, Retry-After, polls and resends read it; transport timeouts stay
 import asyncio
 import heapq
 import itertools
+import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+FARTHEST_S = 86_400.0
+SHORTEST_S, LONGEST_S = 0.001, 60.0  # to sleep at a stretch
 
 
 class Clock(Protocol):
@@ -26,22 +29,44 @@ class Clock(Protocol):
         """Return when ``now()`` has reached ``at``."""
         ...
 
+    def not_before(self, at: float) -> None:
+        """Tell no earlier time than this, which an earlier run has told."""
+        ...
+
     def busy(self) -> AbstractContextManager[None]:
         """While held, something is in flight and a stepped clock does not jump."""
         ...
 
 
 class WallClock:
-    """The real time."""
+    """The real time, but that it never goes back.
+
+    What was read first and what later, which window a call falls into: all of it is told by the times that stand in the
+    store. So where the machine's clock is set back, ours goes on at half its pace until the machine's has come up to
+    it. An error of more than a day is none of a clock that was set: then the machine's is believed.
+    """
+
+    def __init__(self, told: Callable[[], float] = time.time, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._told, self._ticks = told, ticks
+        self._at, self._ticked = told(), ticks()
+        self._turn = threading.Lock()  # the store asks from a thread of its own
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        with self._turn:
+            told, ticks = self._told(), self._ticks()
+            ahead = self._at + (ticks - self._ticked) / 2
+            self._at, self._ticked = (max(told, ahead) if ahead - told < FARTHEST_S else told), ticks
+            return self._at
+
+    def not_before(self, at: float) -> None:
+        """Tell no earlier time than this, which an earlier run has told."""
+        self._at = max(self.now(), at)
 
     async def sleep_until(self, at: float) -> None:
-        """Sleep; a wall clock that steps back lengthens the sleep, so long ones are cut into minutes."""
+        """Sleep; a clock that is set meanwhile changes how long, so long sleeps are cut into minutes."""
         while (left := at - self.now()) > 0:
-            await asyncio.sleep(min(left, 60.0))
+            await asyncio.sleep(min(max(left, SHORTEST_S), LONGEST_S))
 
     def busy(self) -> AbstractContextManager[None]:
         """The wall clock never jumps."""
@@ -74,6 +99,9 @@ class SteppedClock:
         sleeper = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (at, next(self._turns), sleeper))
         await sleeper
+
+    def not_before(self, at: float) -> None:
+        """Its time is played and needs no care."""
 
     def until_next(self) -> float | None:
         """Seconds until the next sleeper is due; None: nobody sleeps."""

@@ -189,6 +189,13 @@ def recalled(connection: sa.Connection, name: str) -> str | None:
     return value
 
 
+def told_last(connection: sa.Connection) -> float:
+    """The time of the journal's last line; 0 where there is none, or where a hand has made it no time."""
+    at = connection.execute(_TOLD_LAST).scalar()
+    return at if isinstance(at, float) else 0.0
+
+
+_TOLD_LAST = sa.select(schema.journal.c.at).order_by(schema.journal.c.id.desc()).limit(1)
 _RECALLED = sa.select(schema.meta.c.value).where(schema.meta.c.name == sa.bindparam("of"))
 
 

@@ -27,7 +27,7 @@ from syncd.mapping import build, canonical
 from syncd.model import Kind, Ref
 from syncd.reconcile import End
 from syncd.setup import Connection, Pair, World
-from syncd.store import Store, open_engine
+from syncd.store import Store, open_engine, told_last
 from syncd.work import BESIDE
 from tests.simulation import verdicts
 from tests.simulation.deletions import Deletions, judge_deletions
@@ -347,9 +347,11 @@ class Simulation:
 
         To who sees the clock set forward by many sweeps, no list counts as walked: the sources are told once more.
         """
+        if self.ours.chance is not None:
+            self.ours.set_right()
         if self.ours.off_s > 0:
             await self._serve_until(self.clock.now() + SWEEP_S + POLL_S)
-        healed, latest = self.ours.now(), self.clock.now() + self.ours.behind_s + 3 * SWEEP_S + 2 * POLL_S
+        healed, latest = self.ours.now(), self.clock.now() + 3 * SWEEP_S + 2 * POLL_S
         while self.clock.now() < latest:
             await self._serve_until(self.clock.now() + LOOK_S)
             unread = await self.store.run(self._unread, healed)
@@ -387,6 +389,8 @@ class Simulation:
                 self.deletions.follow()
 
     def engine(self) -> Engine:
+        if self.ours.chance is not None:
+            self.ours.begin_again(self.store.run_now(told_last))
         lanes = {
             name: Lane(self.world.connections[name], MemoryConnector(system), NoRoad())
             for name, system in self.systems.items()

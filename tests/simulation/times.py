@@ -6,29 +6,25 @@ The systems' clocks go on as ever, and so does what the judges measure by; only 
 import random
 from contextlib import AbstractContextManager
 
-from syncd.clock import SteppedClock
+from syncd.clock import LONGEST_S, SHORTEST_S, SteppedClock, WallClock
 
-PIECE_S = 60.0  # the wall clock sleeps no longer at a stretch (``syncd.clock.WallClock``)
 STEPS_S = (-3600.0, -300.0, -5.0, 5.0, 300.0, 3600.0)
 IN_ANY_ORDER = 0.25  # of the seeds
 IS_SET = 0.125
 
 
-class OwnClock:
-    """Our own clock: the true one, and by how much it has been set wrong. ``chance`` sets it; None: nobody does."""
+class OwnClock(WallClock):
+    """Our own clock over the true one, which somebody sets wrong. ``chance`` sets it; None: nobody does."""
 
     def __init__(self, true: SteppedClock, chance: random.Random | None) -> None:
         self.true, self.chance, self.off_s = true, chance, 0.0
-        self.latest = true.now()  # it ever told
-
-    def now(self) -> float:
-        return self.true.now() + self.off_s
+        super().__init__(lambda: true.now() + self.off_s, true.now)
 
     async def sleep_until(self, at: float) -> None:
         if self.chance is None:
             await self.true.sleep_until(at)
         while (left := at - self.now()) > 0:
-            await self.true.sleep_until(self.true.now() + min(left, PIECE_S))
+            await self.true.sleep_until(self.true.now() + min(max(left, SHORTEST_S), LONGEST_S))
 
     def busy(self) -> AbstractContextManager[None]:
         return self.true.busy()
@@ -37,13 +33,16 @@ class OwnClock:
         """Somebody sets it now and then."""
         while (left := until - self.true.now()) > 0:
             await self.true.sleep_until(self.true.now() + chance.uniform(5.0, left + 60.0))
-            self.latest = max(self.latest, self.now())
             self.off_s += chance.choice(STEPS_S)
 
-    @property
-    def behind_s(self) -> float:
-        """By how much it is behind what it told already: what was due by then is due so much later."""
-        return max(0.0, self.latest - self.now())
+    def begin_again(self, latest: float) -> None:
+        """Another process knows the time that was told last from the store alone."""
+        super().__init__(self._told, self._ticks)
+        self.not_before(latest)
+
+    def set_right(self) -> None:
+        """The machine's clock has come up to ours."""
+        self.off_s = self.now() - self.true.now()
 
 
 def clock_of(seed: int, start: float, *, unsteady: bool) -> SteppedClock:

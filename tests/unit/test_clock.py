@@ -4,8 +4,12 @@ import asyncio
 import time
 
 import pytest
+import sqlalchemy as sa
 
+from syncd import schema
 from syncd.clock import SteppedClock, WallClock, run_stepped
+from syncd.store import Store, told_last
+from tests.simulation.stage import in_memory
 
 START = 1_800_000_000.0
 
@@ -186,21 +190,71 @@ def test_the_wall_clock_sleeps_and_never_jumps():
     assert abs(clock.now() - time.time()) < 10.0
 
 
-def test_a_long_sleep_outlives_a_clock_that_is_put_back(monkeypatch):
-    """Sleeps are cut into minutes: if the wall clock steps back an hour meanwhile, the sleeper notices."""
-    naps = []
+class Machine:
+    """A machine's clock, which somebody sets, and the ticks since it was switched on."""
+
+    def __init__(self):
+        self.told = START
+        self.ticked = 0.0
+        self.clock = WallClock(lambda: self.told, lambda: self.ticked)
+
+    def passes(self, seconds):
+        self.told += seconds
+        self.ticked += seconds
+
+    async def nap(self, seconds):
+        self.passes(seconds)
+
+
+def test_a_long_sleep_outlives_a_clock_that_is_set_forward(monkeypatch):
+    """Sleeps are cut into minutes: if the clock is set forward meanwhile, the sleeper notices."""
+    naps, machine = [], Machine()
 
     async def nap(seconds):
         naps.append(seconds)
-        clock.at += seconds
+        machine.passes(seconds if len(naps) > 1 else seconds + 1000.0)
 
-    class Adjusted(WallClock):
-        at = START
-
-        def now(self):
-            return self.at
-
-    clock = Adjusted()
     monkeypatch.setattr(asyncio, "sleep", nap)
-    asyncio.run(clock.sleep_until(START + 150.0))
+    asyncio.run(machine.clock.sleep_until(START + 1150.0))
     assert naps == [60.0, 60.0, 30.0]
+
+
+def test_a_clock_that_is_set_back_goes_on_at_half_its_pace_until_the_machines_has_come_up():
+    machine = Machine()
+    machine.passes(100.0)
+    assert machine.clock.now() == START + 100.0
+    machine.told -= 3600.0
+    seen = []
+    for _ in range(9):
+        machine.passes(1000.0)
+        seen.append(machine.clock.now() - START)
+    assert seen == [600.0, 1100.0, 1600.0, 2100.0, 2600.0, 3100.0, 3600.0, 4500.0, 5500.0]
+
+
+def test_who_sleeps_while_the_clock_is_behind_wakes_in_the_end(monkeypatch):
+    machine = Machine()
+    monkeypatch.setattr(asyncio, "sleep", machine.nap)
+    machine.told -= 300.0
+    asyncio.run(machine.clock.sleep_until(START + 30.0))
+    assert 60.0 <= machine.ticked < 60.1
+
+
+def test_no_earlier_time_is_told_than_by_an_earlier_run_unless_that_was_nonsense():
+    machine = Machine()
+    machine.clock.not_before(START + 50.0)
+    assert machine.clock.now() == START + 50.0
+    machine.clock.not_before(0.0)
+    assert machine.clock.now() == START + 50.0
+    machine.clock.not_before(START + 10 * 86_400.0)
+    assert machine.clock.now() == START
+
+
+@pytest.mark.parametrize("at", [None, "soon", START + 70.0])
+def test_a_start_goes_on_where_the_last_line_of_the_journal_stands(at):
+    store = Store(in_memory(), SteppedClock(START, frozen=True), threaded=False)
+    if at is not None:
+        with store.engine.begin() as connection:
+            line = {"connection": "", "kind": "", "ref": "", "what": "", "fields": []}
+            connection.execute(sa.insert(schema.journal), [{**line, "at": START}, {**line, "at": START + 60.0}])
+            connection.execute(sa.text("UPDATE journal SET at = :at WHERE at > :first"), {"at": at, "first": START})
+    assert store.run_now(told_last) == (at if isinstance(at, float) else 0.0)
