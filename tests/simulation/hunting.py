@@ -69,7 +69,7 @@ layer (a cursor that runs ahead is mended by the next sweep), so the nets that w
 says in which world it is hunted, and under which conditions. What speaks knows nothing of what was planted; the
 numbers are those of the invariants in [promises.md](promises.md).
 
-`make test` replays the run that found each one, with the bug and without it; `make prove` hunts for all of them anew.
+`make test` replays the run that found each one; `make prove` does so without the bug, too, and hunts for all anew.
 `.venv/bin/python -m tests.simulation.hunting` hunts and writes this page.
 
 | bug | what it breaks | hunted in | spoke | at run |
