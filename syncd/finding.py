@@ -12,6 +12,8 @@ from syncd.rows import RecordRow
 from syncd.setup import Connection, Pair
 from syncd.work import Work
 
+SAME_MINUTE_S = 60.0
+
 
 def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
     """All records that might be the same thing; None: the parents are not linked, so nothing can be."""
@@ -29,13 +31,37 @@ def look_up(work: Work, pair: Pair, end: End, row: RecordRow) -> Found | None:
         being_made = link is not None and at is end.other and getattr(link, end) is None
         cut = _cut(work, pair, kind, end, row, found) if at is end.other else None
         linked = (link is not None and not being_made) or cut is not None
-        return Likeness(found.id, found.key, found.title_key, linked, cut=bool(cut))
+        made = at is end and linked and kind is Kind.JOB and _is_made_beside(work, pair, end, row, found)
+        return Likeness(found.id, found.key, found.title_key, linked, cut=bool(cut), made=made)
 
     return Found(
         by_id=[likeness(found, end.other) for found in _naming(work, pair, end, row)],
         there=[likeness(found, end.other) for found in there],
         here=[likeness(found, end) for found in here if found.id != row.id],
     )
+
+
+def _is_made_beside(work: Work, pair: Pair, end: End, row: RecordRow, found: RecordRow) -> bool:
+    """Whether a job stands beside one that we made in the same minute, and nobody has said yet that it is a new one."""
+    if row.created_at is None or found.created_at is None or abs(row.created_at - found.created_at) > SAME_MINUTE_S:
+        return False
+    id_ = across(work, pair, end, Kind.JOB, found.id)
+    other = work.tx.record(pair.at(end.other).name, Kind.JOB, id_) if id_ is not None else None
+    if other is None or _cut(work, pair, Kind.JOB, end, row, other) is not None:
+        return False
+    return work.sql.execute(_MADE, {"of": found.connection, "what": found.kind, "id_": found.id}).scalar() is not None
+
+
+_MADE = (
+    sa.select(schema.journal.c.id)
+    .where(
+        schema.journal.c.connection == sa.bindparam("of"),
+        schema.journal.c.kind == sa.bindparam("what"),
+        schema.journal.c.ref == sa.bindparam("id_"),
+        schema.journal.c.what.in_(["created", "adopted"]),
+    )
+    .limit(1)
+)
 
 
 def _on(work: Work, pair: Pair, at: End, job: str | None, person: str | None) -> list[RecordRow]:

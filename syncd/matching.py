@@ -23,7 +23,8 @@ class How(StrEnum):
 class Likeness:
     """A record that might be the same thing: its keys as digests, and whether it is linked already.
 
-    ``cut``: a person has said that it is another thing; it counts as linked.
+    ``cut``: a person has said that it is another thing; it counts as linked. ``made``: it is linked because we made it,
+    and within a minute the one in question came to stand beside it.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Likeness:
     title: str | None = None
     linked: bool = False
     cut: bool = False
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _job(subject: Likeness, found: Found) -> Match:
     if len(same_title) == 1 and not twins and not unlike:
         return Match(How.LINK, same_title[0].id, "title")
     stands = same_title or [other for other in found.there if other.cut]
+    if any(other.made and other.title == subject.title and other.key == subject.key for other in found.here):
+        stands = [*found.there]  # something on the way may have sent our create twice
     return Match(How.HOLD, by="ambiguous_job", choices=_ids(stands)) if stands else Match(How.CREATE)
 
 

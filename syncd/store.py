@@ -87,14 +87,13 @@ def _make_strict(engine: sa.Engine, *, read_only: bool) -> None:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
-    @sa.event.listens_for(engine, "begin")
-    def on_begin(connection: sa.Connection) -> None:
-        driven: Any = connection.connection.driver_connection  # straight: each transaction begins with it
-        statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
-        try:
-            driven.execute(statement)
-        except engine.dialect.loaded_dbapi.Error as error:  # SQLAlchemy leaves what a listener raises as it is
-            raise sa.exc.OperationalError(statement, None, error) from error
+    statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    def do_begin(connection: Any) -> None:
+        connection.driver_connection.execute(statement)
+
+    # An event would do as well, but where an engine has one, each of its statements is told to all listeners.
+    engine.dialect.do_begin = do_begin  # type: ignore[method-assign, assignment]  # the hook that a dialect has for it
 
 
 class Store:
@@ -190,12 +189,21 @@ def recalled(connection: sa.Connection, name: str) -> str | None:
 
 
 def told_last(connection: sa.Connection) -> float:
-    """The time of the journal's last line; 0 where there is none, or where a hand has made it no time."""
-    at = connection.execute(_TOLD_LAST).scalar()
-    return at if isinstance(at, float) else 0.0
+    """The latest time that stands in the store; 0 where there is none. What a hand has made no time counts as none."""
+    told = [connection.execute(statement).scalar() for statement in _TOLD_LAST]
+    return max([0.0, *(at for at in told if isinstance(at, float))])
 
 
-_TOLD_LAST = sa.select(schema.journal.c.at).order_by(schema.journal.c.id.desc()).limit(1)
+_KEPT_TIMES = (
+    *(schema.cursors.c[name] for name in ("started_at", "polled_at", "swept_at")),
+    *(schema.intents.c[name] for name in ("made_at", "sent_at")),
+    schema.records.c.told_at,
+    schema.inbox.c.received_at,
+)
+_TOLD_LAST = (
+    sa.select(schema.journal.c.at).order_by(schema.journal.c.id.desc()).limit(1),  # long, and without an index by time
+    *(sa.select(sa.func.max(column)) for column in _KEPT_TIMES),
+)
 _RECALLED = sa.select(schema.meta.c.value).where(schema.meta.c.name == sa.bindparam("of"))
 
 

@@ -18,13 +18,9 @@ from starlette.responses import Response
 from tests.integration.judges import NETWORK
 
 CREATES = ("jobs", "roles", "candidates", "applications", "job-candidates")  # what a path ends with that makes one
-JOBS = ("jobs", "roles")
-# Switched off until the engine is mended. A job that the network makes a second time is nobody's twin (matching._job
-# leaves out what is linked), so nobody is asked about it, and from a hub it would go on to every spoke.
-JOBS_TOO = False
-# Where the second POST of an assignment answers "already assigned", what was made is not taken for ours (push.py,
-# "taken"), and so the person's own stage is not brought into step with it (places._at_birth).
-ASSIGNMENTS_TOO = False
+# Not played: that the second POST of an assignment answers "already assigned", and that answer comes back. What was
+# made is then not taken for ours (push.py, "taken"), nor the person's own stage brought into step (places._at_birth).
+FIRST_ANSWERS = ("job-candidates",)
 MOVES = ("move", "advance", "reject", "hire")
 LONGEST_S = 4.0  # a request that was sent again is carried out within that: syncd counts on five seconds
 Told = list[Any]
@@ -33,8 +29,7 @@ Told = list[Any]
 def fates_of(box: Any, scope: Any) -> tuple[str, ...]:
     """What may befall a call."""
     last = scope["path"].rpartition("/")[2]
-    is_job = last in JOBS and box.system != "hiresquire"  # whose jobs are batches, with a key each
-    twice = ("twice",) if scope["method"] == "POST" and (JOBS_TOO or not is_job) else ()
+    twice = ("twice",) if scope["method"] == "POST" else ()
     return (*twice, "partly") if scope["method"] == "PATCH" or last in MOVES else twice
 
 
@@ -49,7 +44,7 @@ async def twice(box: Any, rng: random.Random, scope: Any, receive: Any, send: An
         _later(box, rng.uniform(0.1, LONGEST_S), untouched, body)
     else:
         second = await _again(box, untouched, body)
-        told = second if rng.random() < 0.5 and (ASSIGNMENTS_TOO or last != "job-candidates") else told
+        told = second if rng.random() < 0.5 and last not in FIRST_ANSWERS else told
     for message in told:
         await send(message)
 

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from syncd import schema
 from syncd.clock import SteppedClock, WallClock, run_stepped
-from syncd.store import Store, told_last
-from tests.simulation.stage import in_memory
+from syncd.store import Store, open_engine, told_last
 
 START = 1_800_000_000.0
 
@@ -249,12 +248,31 @@ def test_no_earlier_time_is_told_than_by_an_earlier_run_unless_that_was_nonsense
     assert machine.clock.now() == START
 
 
-@pytest.mark.parametrize("at", [None, "soon", START + 70.0])
-def test_a_start_goes_on_where_the_last_line_of_the_journal_stands(at):
-    store = Store(in_memory(), SteppedClock(START, frozen=True), threaded=False)
-    if at is not None:
-        with store.engine.begin() as connection:
-            line = {"connection": "", "kind": "", "ref": "", "what": "", "fields": []}
-            connection.execute(sa.insert(schema.journal), [{**line, "at": START}, {**line, "at": START + 60.0}])
-            connection.execute(sa.text("UPDATE journal SET at = :at WHERE at > :first"), {"at": at, "first": START})
-    assert store.run_now(told_last) == (at if isinstance(at, float) else 0.0)
+@pytest.fixture
+def store():
+    engine = open_engine("sqlite:///:memory:")
+    schema.metadata.create_all(engine)
+    return Store(engine, SteppedClock(START, frozen=True), threaded=False)
+
+
+def keep(store, table, **values):
+    with store.engine.begin() as connection:
+        connection.execute(sa.insert(table).values(values))
+
+
+LINE = {"connection": "", "kind": "", "ref": "", "what": "", "fields": []}
+
+
+def test_a_start_goes_on_at_the_latest_time_that_stands_in_the_store(store):
+    assert store.run_now(told_last) == 0.0
+    keep(store, schema.journal, **LINE, at=START + 60.0)
+    assert store.run_now(told_last) == START + 60.0
+    keep(store, schema.records, connection="acme", kind="job", id="1", seen={}, told_at=START + 80.0)
+    keep(store, schema.cursors, connection="acme", walk="jobs", polled_at=START + 70.0)
+    assert store.run_now(told_last) == START + 80.0
+
+
+def test_what_a_hand_has_made_no_time_counts_as_none(store):
+    keep(store, schema.journal, **LINE, at=START)
+    store.run_now(lambda connection: connection.execute(sa.text("UPDATE journal SET at = 'soon'")))
+    assert store.run_now(told_last) == 0.0

@@ -8,8 +8,8 @@ from syncd.model import Kind
 LINK, CREATE, HOLD = How.LINK, How.CREATE, How.HOLD
 
 
-def like(id_, key=None, title=None, *, linked=False):
-    return Likeness(id_, key, title, linked)
+def like(id_, key=None, title=None, *, linked=False, made=False):
+    return Likeness(id_, key, title, linked, made=made)
 
 
 def link(id_, by):
@@ -66,6 +66,16 @@ JOBS = {
     ),
     "of two of one title, one linked, the free one is ours": (
         NO_CODE, Found(there=[like("r1", None, "baker", linked=True), like("r2", None, "baker")]), link("r2", "title"),
+    ),
+    "beside one that we made in the same minute it may be the same create, sent twice": (
+        NO_CODE,
+        Found(there=[like("r1", None, "baker", linked=True)], here=[like("J0", None, "baker", linked=True, made=True)]),
+        hold("ambiguous_job", "r1"),
+    ),
+    "another code than that of what we made is another job": (
+        BAKER,
+        Found(there=[like("r1", "c", "baker", linked=True)], here=[like("J0", "c", "baker", linked=True, made=True)]),
+        Match(CREATE),
     ),
     "nothing like it: it is to be created": (BAKER, Found(), Match(CREATE)),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 
 from connectors.memory import FACTS
 from syncd import intents, push, schema, settle, work
+from syncd.decide import resolve
 from syncd.errors import Rejected
 from syncd.model import Kind, Ref
 from tests.unit.small_world import (
@@ -13,6 +14,7 @@ from tests.unit.small_world import (
     BOTH,
     CANDIDATE,
     JOB,
+    START,
     TO_RIGHT,
     Held,
     application,
@@ -790,3 +792,35 @@ def test_who_applies_for_a_job_that_is_gone_at_the_other_end_is_asked_about_and_
     assert "parent_vanished" in world.reasons()
     assert not world.intents("plain")
     assert len(world.journal("create_planned")) <= 3
+
+
+# --- what the network makes twice -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(small):
+    """A job of the hub was created at the spoke, as p1."""
+    world = small("left=plain", "plain", flows={JOB: BOTH})
+    world.proven()
+    world.told("left", job("h1"))
+    world.do(push.send_create, world.intent().id, None)
+    world.do(push.adopt, world.intent().id, (job("p1"),), ours=True)
+    return world
+
+
+def test_a_job_that_stands_beside_one_that_we_just_made_is_asked_about(made):
+    made.told("plain", job("p2", created_at=START + 3.0))
+    assert (creates(made), made.reasons()) == ([], ["ambiguous_job"])
+    made.do(resolve, made.select(schema.holds)[0].id, "new", None)
+    made.told("plain", job("p2", created_at=START + 3.0))
+    assert ([name for name, _, _ in creates(made)], made.reasons()) == (["left"], [])
+
+
+def test_a_job_of_the_same_title_that_came_later_is_another(made):
+    made.told("plain", job("p2", created_at=START + 300.0))
+    assert [name for name, _, _ in creates(made)] == ["left"]
+
+
+def test_two_jobs_of_one_title_that_people_make_at_once_are_two(made):
+    made.told("left", job("h2"))
+    assert [name for name, _, _ in creates(made)] == ["plain"]
