@@ -276,6 +276,7 @@ def _absorb_plain(
     row.job, row.candidate = (new or old for new, old in zip(parents, (row.job, row.candidate), strict=True))
     row.source_id = record.source_id or row.source_id
     row.version = record.version
+    row.created_at = row.created_at if row.created_at is not None else record.created_at  # few creates answer it
     row.updated_at = record.updated_at if record.updated_at is not None else row.updated_at
     traits = sorted(record.traits) or None
     changed = changed or traits != row.traits

@@ -390,7 +390,8 @@ class Simulation:
 
     def engine(self) -> Engine:
         if self.ours.chance is not None:
-            self.ours.begin_again(self.store.run_now(told_last))
+            with self.store.engine.connect() as connection:  # no moment of a run: nobody dies in it
+                self.ours.begin_again(told_last(connection))
         lanes = {
             name: Lane(self.world.connections[name], MemoryConnector(system), NoRoad())
             for name, system in self.systems.items()
