@@ -506,10 +506,23 @@ def _is_wanted(run: Run, kept: Kept, name: str, who: Who, entry: Entry, last: En
                 or not _is_about(run, other, name, said.id, who)
             ):
                 continue
-            means = entry.action == "revert" or run.same(name, other, said.after, kept, entry.after)
+            means = entry.action == "revert" or _means(run, name, who, (other, said), (kept, entry))
             if means and (said.at >= last.at - SAME_INSTANT_S or _hub_wins(run, kept, name, entry, said, last)):
                 return True
     return False
+
+
+def _means(run: Run, name: str, who: Who, said: tuple[Kept, Entry], told: tuple[Kept, Entry]) -> bool:
+    """Whether what we told means what was said elsewhere: by itself, or by a coarser word that the hub has for it."""
+    (other, one), (kept, entry) = said, told
+    if run.same(name, other, one.after, kept, entry.after):
+        return True
+    return any(
+        _is_ours(step.by) and one.at <= step.at <= entry.at and _is_about(run, run.hub, name, step.id, who)
+        and run.same(name, other, one.after, run.hub, step.after)
+        and run.same(name, run.hub, step.after, kept, entry.after)
+        for step in run.hub.entries(name)
+    )  # fmt: skip
 
 
 def _hub_wins(run: Run, kept: Kept, name: str, entry: Entry, said: Entry, last: Entry) -> bool:
