@@ -102,13 +102,19 @@ def _was_out(system: MemorySystem, last: Any, name: str) -> bool:
 
 
 def _brought_into_step(simulation: "Simulation", system: MemorySystem, last: Any, name: str) -> bool:
-    """Whether the edit said what another system told already: that was a step into agreement, not a change to carry."""
+    """Whether the edit said what another system told already: that was a step into agreement, not a change to carry.
+
+    So it is where we brought that word there while the edit stood and we had not seen it.
+    """
     kind = Kind.CANDIDATE if name in ("name", "phone") else last.ref.kind
     who = simulation.identity(system, last.ref)[: 1 if kind is Kind.CANDIDATE else 2]
+    sights = (entry.at for entry in system.log[last.no :] if (entry.ref, entry.action) == (last.ref, "read"))
+    seen_at = next(sights, last.at)
     for other in simulation.systems.values():
         told: dict[Ref, list[Any]] = {}
         for entry in other.log:
-            if entry.at <= last.at and name in entry.after and (other is not system or entry.ref != last.ref):
+            until = seen_at if entry.by == "api" else last.at
+            if entry.at <= until and name in entry.after and (other is not system or entry.ref != last.ref):
                 at_once = told.get(entry.ref, []) if entry.at == last.at else []  # who was first then, nobody can say
                 told[entry.ref] = [*at_once, entry.after[name]]
         for ref, values in told.items():
