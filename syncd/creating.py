@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from syncd import matching, schema
 from syncd.finding import across, bears, look_up
 from syncd.holds import hold_record
-from syncd.intents import save_intent
+from syncd.intents import creation_of, drop_creation, save_intent
 from syncd.limits import Priority
 from syncd.mapping import NAMES, WORDED, Terms, digest_value, split_name, word_of
 from syncd.matching import Found, How, Likeness
 from syncd.model import Kind, Value
 from syncd.plan import in_scope, is_recent
 from syncd.reconcile import End
-from syncd.rows import IntentRow, RecordRow
+from syncd.rows import IntentRow, LinkRow, RecordRow
 from syncd.setup import Connection, Pair
 from syncd.work import CREATE, FIRST, Work, mark_speakers, note
 
@@ -131,6 +131,8 @@ def create(work: Work, pair: Pair, end: End, row: RecordRow) -> bool:
         borne = {}
     hold_record(work, pair, row, holds)
     if not holds and not unread:
+        if person is not None:
+            _make_room(work, pair, end, person)
         _open_create(work, pair, end, row, draft, person, borne)
     return False
 
@@ -154,7 +156,9 @@ def _person_to_bear(work: Work, pair: Pair, end: End, row: RecordRow) -> tuple[R
         return None, "waits"
     link = work.tx.link_at(pair.name, Kind.CANDIDATE, end, person.id)
     if link is not None and getattr(link, end.other) is None:
-        return None, "waits"
+        if _given_up(work, link) is None:
+            return None, "waits"
+        link = None
     if link is not None and pair.at(end.other).terms[Kind.APPLICATION].facts.only_newborn:
         return None, "second_application"
     if link is None:
@@ -163,6 +167,19 @@ def _person_to_bear(work: Work, pair: Pair, end: End, row: RecordRow) -> tuple[R
         if match.how is not How.CREATE:
             return None, match.by if match.how is How.HOLD else "waits"
     return person, ""
+
+
+def _given_up(work: Work, link: LinkRow) -> IntentRow | None:
+    """A person's create that came to nothing, as the job of its application is gone: the next one may bear her."""
+    intent = creation_of(work, link)
+    return intent if intent is not None and (intent.state, intent.reason) == ("held", "parent_gone") else None
+
+
+def _make_room(work: Work, pair: Pair, end: End, person: RecordRow) -> None:
+    link = work.tx.link_at(pair.name, Kind.CANDIDATE, end, person.id)
+    given_up = _given_up(work, link) if link is not None else None
+    if given_up is not None:
+        drop_creation(work, given_up)
 
 
 Draft = dict[str, tuple[Value, str, str, bool]]  # field -> value, wanted digest, source digest, from a default

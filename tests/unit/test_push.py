@@ -830,6 +830,25 @@ def test_a_create_that_finds_its_parent_gone_again_and_again_is_held(small):
     assert world.reasons() == ["parent_gone"]
 
 
+def test_who_was_to_be_made_with_an_application_for_a_job_that_is_gone_is_made_with_the_next_one(small):
+    world = small("rows", "newborn")
+    world.known(rows=HUB, newborn=(job("p1"),))
+    for _ in range(push.PATIENCE):
+        intent = world.intent()
+        world.send(intent)
+        world.do(push.failed, intent.id, Gone("no such job"), 0.5)
+        world.later(10.0)
+    world.told("newborn", job("p2", "Cook"))
+    world.told("rows", job("h2", "Cook"), *row("2", "h2"))
+    assert world.reasons() == ["parent_gone"]
+    assert ("rows", "1", "create") in world.marks()
+    world.told("rows", *row("1", "h1"))
+    (made,) = world.intents()
+    assert made.call == CREATE
+    assert made.state == "open"
+    assert {(link.left, link.right) for link in world.links(APPLICATION)} == {("2", None)}
+
+
 def test_a_draft_names_its_parents_as_the_target_knows_them(small):
     world = small("rows", "plain")
     world.known(rows=HUB, plain=(job("p1", source_id="own-17"), person("q1")))
