@@ -19,6 +19,12 @@ class OwnClock(WallClock):
     def __init__(self, true: SteppedClock, chance: random.Random | None) -> None:
         self.true, self.chance, self.off_s = true, chance, 0.0
         super().__init__(lambda: true.now() + self.off_s, true.now)
+        self.wrong_s = 0.0  # how far it was from the true one at most
+
+    def now(self) -> float:
+        now = super().now()
+        self.wrong_s = max(self.wrong_s, abs(now - self.true.now()))
+        return now
 
     async def sleep_until(self, at: float) -> None:
         if self.chance is None:

@@ -91,7 +91,8 @@ def _before_sight(system: MemorySystem, last: Any) -> bool:
 def _was_out(system: MemorySystem, last: Any, name: str) -> bool:
     """Whether a write of ours of the very same value was out, its answer unknown: nobody can tell the two apart."""
     earlier = _last_human(system, last.ref, name, last.no)
-    since = earlier.at if earlier is not None else 0.0
+    sights = (each.at for each in reversed(system.log[: last.no]) if each.ref == last.ref and each.by == "api")
+    since = min(earlier.at if earlier is not None else 0.0, next(sights, 0.0))
     return any(
         since <= at <= last.at
         and ref == last.ref
@@ -125,7 +126,10 @@ def _brought_into_step(simulation: "Simulation", system: MemorySystem, last: Any
 
 
 def _is_wanted(simulation: "Simulation", system: MemorySystem, entry: Any, name: str, value: Any, since: float) -> bool:
-    """Whether some human said this value after ``since`` about the same thing."""
+    """Whether some human said this value after ``since`` about the same thing.
+
+    Whether somebody applied before or after a change, a clock of ours that was wrong cannot tell.
+    """
     kind = Kind.CANDIDATE if name in ("name", "phone") else entry.ref.kind
     who = simulation.identity(system, entry.ref)
     who = who[:1] if kind is Kind.CANDIDATE else who
@@ -133,7 +137,8 @@ def _is_wanted(simulation: "Simulation", system: MemorySystem, entry: Any, name:
         for said in other.log:
             if said.by != "human" or name not in said.after:
                 continue
-            if (other is system and said.ref == entry.ref) or said.at <= since:
+            wrong_s = simulation.ours.wrong_s if said.action == "create" else 0.0
+            if (other is system and said.ref == entry.ref) or said.at <= since - wrong_s:
                 continue
             his = simulation.identity(other, said.ref)
             his = his[:1] if kind is Kind.CANDIDATE else his
