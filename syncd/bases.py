@@ -59,6 +59,7 @@ def _first_bases(
         told = row.seen.get(name)
         sent = sent_digest(name, wanted, values.get("word"), connection)
         if told is None and name not in terms.untold:
+            there[name] = source  # our end has this base once it is read and tells the same
             continue
         known = values.get("answered", True) and name not in WORDED
         here[name] = told if known and told is not None else sent

@@ -37,7 +37,7 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     both = {End.LEFT: left, End.RIGHT: right}
     busy = fields_in_flight(work, link) | differing_rows(work, pair, both)
     unheard = {end: waiting(work, link, end.other) for end in End}
-    sides = _stirred(sides_of(work, pair, link, both, pair.fields[kind] - busy), unheard)
+    sides = _stirred(_based(work, link, sides_of(work, pair, link, both, pair.fields[kind] - busy)), unheard)
     verdicts = _verdicts(work, pair, link, both, sides) | _unheard(work, pair, both, sides, unheard)
     holds = _carry_out(work, pair, link, both, sides, verdicts)
     disputed = _disputed(work, link)
@@ -47,6 +47,31 @@ def merge_link(work: Work, pair: Pair, link: LinkRow) -> bool:
     plan_errands(work, pair, link, both)
     unread = any(end.unread for ends in sides.values() for end in ends)
     return not busy and not holds and not unread and not any(v.do is Do.WRITE for v in verdicts.values())
+
+
+def _based(work: Work, link: LinkRow, sides: Mapping[str, tuple[Side, Side]]) -> dict[str, tuple[Side, Side]]:
+    """The sides, where an end that we made tells at first sight what was sent there: so far both agreed.
+
+    The answer to its create told no more than an id, and since then the other end may have gone on.
+    """
+    told = dict(sides)
+    for name, (left, right) in sides.items():
+        if _tells_the_base(name, right, left):
+            told[name] = left, _with_base(work, link, End.RIGHT, name, right)
+        elif _tells_the_base(name, left, right):
+            told[name] = _with_base(work, link, End.LEFT, name, left), right
+    return told
+
+
+def _tells_the_base(name: str, one: Side, other: Side) -> bool:
+    return one.base is None and other.base is not None and agree(name, one, replace(other, now=other.base))
+
+
+def _with_base(work: Work, link: LinkRow, end: End, name: str, side: Side) -> Side:
+    base: dict[str, str | None] = getattr(link, f"{end}_base")
+    base[name] = side.now
+    work.tx.put_link(link)
+    return replace(side, base=side.now)
 
 
 def _stirred(

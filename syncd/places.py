@@ -5,13 +5,14 @@ brought to the application, and goes on from there as anybody's move; what was m
 the mirror. What both places told when they were last looked at is kept with the record, each for itself.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from syncd import schema
 from syncd.holds import hold_alone
-from syncd.intents import intents_on, save_intent
+from syncd.intents import delete_intent, intents_on, save_intent
 from syncd.mapping import MIRROR, word_of
 from syncd.model import Kind
 from syncd.rows import IntentRow, RecordRow
@@ -49,14 +50,14 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
     stage, mirror = told[STAGE], told[MIRROR]
     if terms.facts.mirror is None or stage is None or mirror is None:
         return True
-    if _is_being_written(work, connection, row):
-        if stage == mirror:  # whatever is still out, from here on it can be told which of the two moved
-            _remember(work, row, stage, mirror)
-        return False
     was = row.places or _at_birth(work, row, mirror)
     todo = judge(stage, mirror, was.get(STAGE), was.get(MIRROR))
     if SEVERAL in (row.traits or ()):
         todo = _among_several(work, connection, row, mirror, todo)
+    if _is_being_written(work, connection, row, _wanted(todo, told)):
+        if stage == mirror:  # whatever is still out, from here on it can be told which of the two moved
+            _remember(work, row, stage, mirror)
+        return False
     if todo is Bring.DIFFER:
         _hold(work, row)
         return False
@@ -64,9 +65,15 @@ def bring_together(work: Work, connection: Connection, row: RecordRow) -> bool:
     if todo is Bring.NOTHING or work.learning:
         _remember(work, row, stage, mirror)
         return True
-    source, target = (MIRROR, STAGE) if todo is Bring.TO_STAGE else (STAGE, MIRROR)
-    _bring(work, connection, row, target, str(told[source]))
+    _bring(work, connection, row, _wanted(todo, told))
     return False
+
+
+def _wanted(todo: Bring, told: Mapping[str, str | None]) -> dict[str, str]:
+    """The place that is to be written, and our word for it."""
+    ways = {Bring.TO_STAGE: (STAGE, MIRROR), Bring.TO_MIRROR: (MIRROR, STAGE)}
+    target, source = ways.get(todo, (None, STAGE))
+    return {target: str(told[source])} if target is not None else {}
 
 
 def _at_birth(work: Work, row: RecordRow, mirror: str) -> dict[str, str]:
@@ -89,14 +96,20 @@ def _meaning(connection: Connection, row: RecordRow, name: str) -> str | None:
     return connection.vocabulary.words[STAGE].ours(word) if word else None
 
 
-def _is_being_written(work: Work, connection: Connection, row: RecordRow) -> bool:
-    """Whether a write of ours to either place waits or is out: only its end tells who moved what."""
-    states = (*IN_FLIGHT, *UNSENT)
-    return any(
-        {STAGE, MIRROR} & set(part)
-        for intent in intents_on(work, connection.name, Kind.APPLICATION, [row.id], states)
-        for part in intent.wants.values()
-    )
+def _is_being_written(work: Work, connection: Connection, row: RecordRow, wanted: Mapping[str, str]) -> bool:
+    """Whether a write of ours to either place waits or is out: only its end tells who moved what.
+
+    One that would bring the places together goes only as long as it is what is wanted: either may have moved since.
+    """
+    states, part = (*IN_FLIGHT, *UNSENT), {name: [f"={ours}", f"={ours}"] for name, ours in wanted.items()}
+    writes = [
+        intent for intent in intents_on(work, connection.name, Kind.APPLICATION, [row.id], states)
+        if any({STAGE, MIRROR} & set(names) for names in intent.wants.values())
+    ]  # fmt: skip
+    outdated = [one for one in writes if one.state == "open" and one.wants.keys() == {ROWS} and one.wants[ROWS] != part]
+    for intent in outdated:
+        delete_intent(work, intent)
+    return len(writes) > len(outdated)
 
 
 def _among_several(work: Work, connection: Connection, row: RecordRow, mirror: str, todo: Bring) -> Bring:
@@ -119,7 +132,8 @@ def _remember(work: Work, row: RecordRow, stage: str, mirror: str) -> None:
         work.tx.put_record(row)
 
 
-def _bring(work: Work, connection: Connection, row: RecordRow, name: str, ours: str) -> None:
+def _bring(work: Work, connection: Connection, row: RecordRow, wanted: Mapping[str, str]) -> None:
+    ((name, ours),) = wanted.items()
     intent = IntentRow(
         id=work.new_id(), connection=connection.name, kind=Kind.APPLICATION.value, ref=row.id,
         call=connection.terms[Kind.APPLICATION].calls[name], state="open", link=None,

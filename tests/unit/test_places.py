@@ -124,6 +124,19 @@ def test_unlike_moves_in_both_places_are_a_persons_to_judge(office):
     assert office.told == ("Talk", "Talk", "Talk")
 
 
+def test_a_mirror_that_is_moved_before_ours_is_written_is_not_written_over(office):
+    def somebody_is_quick(moment):
+        if any(intent.wants.keys() == {"rows"} for intent in office.world.intents()):
+            office.spoke.crash = lambda moment: None
+            office.spoke.edit(office.thing.ref, {"mirror": "Deal"})
+
+    office.spoke.crash = somebody_is_quick
+    office.spoke.edit(office.thing.ref, {"stage": "Talk"})
+    office.run()
+    assert office.told == ("Talk", "Talk", "Deal")
+    assert office.world.reasons() == ["places_differ"]
+
+
 def test_a_person_may_leave_them_unlike(office):
     office.spoke.edit(office.thing.ref, {"stage": "Talk", "mirror": "Deal"})
     office.run()

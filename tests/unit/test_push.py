@@ -19,11 +19,12 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
-from syncd.model import Ref
+from syncd.model import Record, Ref
 from syncd.reconcile import End
 from syncd.work import CREATE
 from tests.unit.small_world import (
     APPLICATION,
+    BOTH,
     CANDIDATE,
     JOB,
     START,
@@ -678,6 +679,16 @@ def test_what_was_born_fills_the_empty_end(making):
     assert (link.left, link.right) == ("h1", "p1")
     assert (making.intents(), making.holds()) == ([], set())
     assert all(making.agrees(JOB, name) for name in ("title", "code", "status"))
+
+
+def test_what_an_answer_of_no_more_than_an_id_left_open_is_agreed_once_it_is_read(small):
+    world = small("newborn", "plain", flows={JOB: BOTH})
+    world.known(newborn=(job("n1"),))
+    make(world, Record(Ref(JOB, "p1"), {}))
+    world.told("newborn", job("n1", fields={"status": "closed"}))
+    world.told("plain", job("p1"))
+    assert world.holds() == set()
+    assert world.updates() == {("plain", "p1", (("status", "closed"),))}
 
 
 def test_what_a_create_cannot_bear_is_an_update_at_once(small):
