@@ -19,6 +19,7 @@ from syncd.holds import hold_record
 from syncd.intents import delete_intent, save_intent
 from syncd.merging import merge_link
 from syncd.model import Kind
+from syncd.places import FIRST
 from syncd.plan import in_scope
 from syncd.reconcile import End
 from syncd.rows import IntentRow, RecordRow
@@ -426,7 +427,10 @@ def turn_as_sent(work: Work, id_: str) -> Turn | None:
 
 
 def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> None:
-    """Link an application with what was born of its résumé; the first status there is a base, not a change."""
+    """Link an application with what was born of its résumé; the first status there is a base, not a change.
+
+    Unless the application was moved on meanwhile: then whatever is no status to be born with was said there by somebody.
+    """
     is_linked = work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id) is not None
     if is_linked:
         _done(work, pair, row)  # by a person's hand
@@ -435,6 +439,9 @@ def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> 
     link = work.tx.new_link(pair.name, Kind.APPLICATION, how, row.id, there.id)
     link.left_base = {"stage": _sent_at(pair, row, how)} if "stage" in row.seen else {}
     link.right_base = {"stage": there.seen["stage"]} if "stage" in there.seen else {}
+    born = pair.right.vocabulary.words["stage"].theirs(FIRST)
+    if born and link.left_base.get("stage") != row.seen.get("stage") and stage_of(pair.right, there) != FIRST:
+        link.right_base = {"stage": f"={born[0]}"}
     work.tx.put_link(link)
     _done(work, pair, row)
     note(work, row.connection, row.kind, row.id, "linked", link=link.id, detail=how)

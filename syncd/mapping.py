@@ -27,7 +27,8 @@ STATUSES = ("draft", "open", "paused", "closed")
 MIRROR = "person_stage"  # a stage that stands on the person as well, see syncd.places
 WORDED = frozenset({"stage", "status", MIRROR})  # kept in the system's own word; what they say is about no person
 FILES = frozenset({"resume"})  # told as a version; what changes with it is a file, which goes a way of its own
-NAMES = frozenset({"name", "first_name", "last_name"})
+FIRST_NAME, LAST_NAME = PARTS = ("first_name", "last_name")
+NAMES = frozenset({"name", *PARTS})
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.JOB: (
         "title", "code", "status", "description", "department", "industry", "city", "state", "country", "zip",
@@ -308,6 +309,12 @@ def _prove(fields: Mapping[Kind, Mapping[str, str]], words: Mapping[str, Words],
         for word in sorted({*words[name].read.values(), *words[name].write}):
             if word not in ours:
                 raise ConfigInvalid(f"{where}: {word!r} is not one of our words for a {name}: {', '.join(ours)}")
+
+
+def bears_part(name: str, part: str, text: str) -> bool:
+    """Whether a full name begins with a first name, or ends with a last one, in whatever capitals."""
+    whole, text = (" ".join(each.split()).casefold() for each in (name, text))
+    return f"{whole} ".startswith(f"{text} ") if part == FIRST_NAME else f" {whole}".endswith(f" {text}")
 
 
 def split_name(name: str) -> tuple[str, str]:

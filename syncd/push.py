@@ -32,7 +32,7 @@ from syncd.errors import (
 from syncd.holds import hold_record
 from syncd.intents import delete_intent, hold_intent, save_intent, unsealed
 from syncd.limits import Priority
-from syncd.mapping import EMPTY, WORDED, clean, digest_value
+from syncd.mapping import EMPTY, PARTS, WORDED, bears_part, clean, digest_value
 from syncd.model import Draft, Fields, Kind, Record, Ref
 from syncd.reconcile import End
 from syncd.resting import rest, strangers
@@ -385,7 +385,7 @@ def send_update(
     if _has_moved_on(sealed, stage):
         return None
     values = {name: value for name, value in sealed.items() if name in wanted}
-    intent.expected = {name: told.get(name, EMPTY) for name in values}
+    intent.expected = {name: told.get(name, EMPTY) for name in (*values, *(PARTS if "name" in values else ()))}
     intent.expected_version = record.version
     mark_sent(work, intent, {"fields": values, "word": word, "beneath": record.beneath})
     theirs = connection.vocabulary.write(ref.kind, in_their_words(connection, values, word))
@@ -418,6 +418,9 @@ def confirm(work: Work, id_: str, record: Record | None, *, known: bool) -> None
     touched = pull.absorb(work, connection, (record,), pull.GET)
     told, sent = _told(work, connection, ref), sent_values(work, intent)
     pending = _pending(connection, intent, told, sent)
+    if _is_half_taken(connection, intent, record, told, sent):
+        pending.add("name")
+        _show_half(work, connection, intent, told)
     shown = {key: {n: want for n, want in part.items() if n not in pending} for key, part in intent.wants.items()}
     answered = known and intent.looks == 0
     for key, part in shown.items():
@@ -464,6 +467,27 @@ def _pending(connection: Connection, intent: IntentRow, told: Fields, sent: dict
     }
     pending = {name for name in changed if told.get(name, EMPTY) == before.get(name, EMPTY)}
     return pending | (names & untold) if pending and pending == changed else pending
+
+
+def _is_half_taken(
+    connection: Connection, intent: IntentRow, record: Record, told: Fields, sent: dict[str, Any]
+) -> bool:
+    """Whether half of a name is told as it was before, and the name that was sent has no such half."""
+    name = sent.get("fields", {}).get("name")
+    before, now = intent.expected or {}, connection.vocabulary.read(record)
+    return bool(name) and any(
+        now.get(part) and told.get(part) == before.get(part) and not bears_part(name, part, str(now[part]))
+        for part in PARTS
+    )
+
+
+def _show_half(work: Work, connection: Connection, intent: IntentRow, told: Fields) -> None:
+    """Half of a name that we sent is nobody's edit: the merge waits for the other half, or for a person."""
+    for key, part in intent.wants.items():
+        link = work.tx.link(int(key)) if key != ROWS and "name" in part else None
+        if link is not None:
+            getattr(link, f"{work.world.pair(link.pair).end_of(connection.name)}_base")["name"] = told["name"]
+            work.tx.put_link(link)
 
 
 def _digest_sent(intent: IntentRow, name: str, sent: dict[str, Any], connection: Connection) -> str:

@@ -23,7 +23,7 @@ EDITED = {"phone": "candidate", "stage": "application"}  # the fields that peopl
 NETWORK = "network"  # who does what a request does that something on its way has sent a second time
 HUB = "acme"
 LOOKED_UP_BY = ("email", "shortcode", "source_id", "search")  # a list that is asked for so shows some, and maybe none
-RESULTS = ("results", "candidates")  # lists in which whom a screening service made is seen first
+RESULTS, EVERYBODY = "results", "/candidates"  # in which whom a screening service made is seen first
 FILES = "/resumes/"  # what lies there is fetched without a token, and counts against no limit
 LONGEST_WINDOW_S = 30.0  # between the read and the write of one update, waiting for the budget included
 SAME_INSTANT_S = 0.002  # two clocks reads of one process; a look so shortly before an edit cannot be ordered
@@ -66,7 +66,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Entry:
-    """One field of one record as somebody left it. ``by``: human, api, system or network."""
+    """One field of one record as somebody left it. ``by``: human, api, system or network; ``place``: whose it is."""
 
     no: int
     at: float
@@ -75,6 +75,7 @@ class Entry:
     id: str
     before: Any
     after: Any
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,11 +198,11 @@ class Kept:
             if effect.kind == kind and (own in effect.after or other in effect.after):
                 before = self._cleaned(kind, name, effect.before)
                 yield Entry(no, effect.at, effect.by, effect.action, effect.id, before,
-                            self._cleaned(kind, name, effect.after))  # fmt: skip
+                            self._cleaned(kind, name, effect.after), effect.kind)  # fmt: skip
             elif kind == "application" and effect.kind == "candidate" and "stage" in effect.after:
                 for id_ in self._applications_of(effect.id):  # the portal keeps a person's stage of its own
                     yield Entry(no, effect.at, effect.by, effect.action, id_, effect.before.get("stage"),
-                                effect.after["stage"])  # fmt: skip
+                                effect.after["stage"], effect.kind)  # fmt: skip
 
     def _applications_of(self, candidate: str) -> list[str]:
         """Whose stage a person's own tells: her one application's; of several it is nobody's, and is asked about."""
@@ -455,7 +456,7 @@ def _came_back_unheard(run: Run, kept: Kept, name: str, who: Who, entries: Seque
     """Whether people went away and came back before we had told anybody where they went: so nothing has changed."""
     said: list[Any] = []
     for entry in reversed(entries[: entries.index(last) + 1]):
-        if entry.id != last.id:
+        if (entry.id, entry.place) != (last.id, last.place):
             continue
         if _is_ours(entry.by) or entry.action == "create":
             return False
@@ -588,11 +589,20 @@ def _is_first_status(run: Run, spoke: Kept, ours: list[str], theirs: list[str]) 
     """
     if not spoke.screens:
         return False
-    made = min(effect.at for effect in spoke.box.effects if effect.kind == "application" and effect.id == theirs[0])
-    sights = [look.at for look in spoke.looks if look.at > made and look.path.rpartition("/")[2] in RESULTS]
+    seen_at = _first_sight(spoke, theirs[0])
     moves = [entry.at for kept, ids in ((run.hub, ours), (spoke, theirs)) for entry in kept.entries("stage")
              if entry.id in ids]  # fmt: skip
-    return not any(at > min(sights, default=0.0) for at in moves)
+    return not any(at > seen_at for at in moves)
+
+
+def _first_sight(spoke: Kept, id_: str) -> float:
+    """When what a screening service made of a résumé was linked: with its batch, or in a list of all after a loss."""
+    made = min(effect.at for effect in spoke.box.effects if effect.kind == "application" and effect.id == id_)
+    file = spoke.told["screening"][id_]["file"]
+    batches = [effect.id for effect in spoke.box.effects if effect.at < made and file in effect.after.get("files", ())]
+    looks = [look for look in spoke.looks if look.at > made]
+    own = [look.at for look in looks if look.path.endswith(f"/{batches[-1]}/{RESULTS}")]
+    return min(own or [look.at for look in looks if look.path.endswith(EVERYBODY)], default=0.0)
 
 
 def _is_application_held(run: Run, spoke: Kept, ours: list[str], theirs: list[str]) -> bool:

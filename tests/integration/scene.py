@@ -40,6 +40,7 @@ class Flavour:
 # --- people ---------------------------------------------------------------------------------------------------------
 
 TITLES = ("Night Nurse", "Tiler", "Data Engineer")
+NOBODYS = 199  # the last digits of the number that stands for none where one is demanded (``defaults`` of the configs)
 WORDS = {  # each system's stages, and how many of them end nothing
     "acme": (("Applied", "Phone Screen", "Assessment", "Interview", "Offer", "Hired", "!disqualified"), 5),
     "screener": (("Applied", "Screening", "Assessment", "Interview", "Offer", "Hired", "Rejected"), 5),
@@ -71,7 +72,9 @@ class People:
         return self.rng.choice(known) if known else None
 
     def phone(self) -> str:
-        return f"+1202555{self.rng.randrange(10_000):04d}"
+        """Anybody's number, but not the one that stands for none where a system demands one (``defaults``)."""
+        drawn = self.rng.randrange(10_000)
+        return f"+1202555{drawn + (drawn == NOBODYS):04d}"
 
     def somebody(self) -> dict[str, Any]:
         self.numbers += 1

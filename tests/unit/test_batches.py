@@ -286,6 +286,21 @@ def test_a_move_there_comes_back(bakery):
     assert bakery.stage(id_) == "Talk"
 
 
+def test_who_was_moved_at_both_ends_before_the_results_came_is_asked_about(bakery):
+    bakery = bakery()
+    id_ = bakery.apply()
+    bakery.screener.state = BatchState.PROCESSING
+    bakery.begin()
+    bakery.hub.edit(Ref(APPLICATION, id_), {"stage": "Talk"})
+    (made,) = bakery.screener.batches.values()
+    there = bakery.screener._born(made, f"{id_}.pdf")[0].ref
+    bakery.service.edit(there, {"stage": "Deal"})
+    bakery.screener.state = BatchState.COMPLETED
+    bakery.run(7200.0)
+    assert bakery.world.reasons() == ["conflict"]
+    assert (bakery.stage(id_), bakery.service.things[there].fields["stage"]) == ("Talk", "Deal")
+
+
 def test_a_lost_store_finds_who_was_screened_and_pays_for_nobody_again(bakery):
     bakery = bakery()
     id_ = bakery.apply()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.memory import FACTS
+from connectors.memory import FACTS, PERSON
 from syncd import decide, push, schema, switches
 from syncd.errors import (
     AuthFailed,
@@ -19,6 +19,7 @@ from syncd.errors import (
     Taken,
     Unavailable,
 )
+from syncd.mapping import PARTS
 from syncd.model import Record, Ref
 from syncd.reconcile import End
 from syncd.work import CREATE
@@ -306,6 +307,34 @@ def test_of_two_fields_the_one_that_was_not_taken_is_held_by_name(two_fields):
         two_fields.told("plain", person("q1", phone=NEW))
     assert two_fields.holds() == {Held("plain", "candidate", "q1", "name", "not_taken")}
     assert two_fields.agrees(CANDIDATE, "phone")
+
+
+@pytest.mark.parametrize(
+    ("told", "reasons"),
+    [
+        ("Nadia Named", []),
+        ("NADIA NAMED", []),
+        ("Nadia Lee", ["not_taken"]),
+        ("Ann Named", ["not_taken"]),
+        ("Nadia-Named Written-Anew", []),
+    ],
+)
+def test_a_name_of_which_one_half_was_taken_is_not_written(small, told, reasons):
+    def parted(name):
+        known = person("q1", name=name)
+        return replace(known, fields={**known.fields, **dict(zip(PARTS, name.split(), strict=True))})
+
+    plain = FACTS["plain"]
+    kinds = {**plain.kinds, CANDIDATE: replace(plain.kinds[CANDIDATE], lists=PERSON | set(PARTS))}
+    words = {"fields": {"candidate": dict(zip(PARTS, PARTS, strict=True))}}
+    world = small("rows", "plain", facts={"plain": replace(plain, kinds=kinds)}, words={"plain": words})
+    in_step(world, spoke=(job("p1"), parted("Ann Lee"), application("a1", "p1", "q1")))
+    at_hub(world, name="Nadia Named")
+    world.send(world.intent(), parted("Ann Lee"))
+    for _ in range(push.PATIENCE):
+        for intent in world.intents("plain"):
+            world.confirm(intent, parted(told))
+    assert world.reasons() == reasons
 
 
 def test_of_two_fields_the_one_that_shows_is_confirmed_at_once(two_fields):
