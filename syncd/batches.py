@@ -429,7 +429,7 @@ def turn_as_sent(work: Work, id_: str) -> Turn | None:
 def join(work: Work, pair: Pair, row: RecordRow, there: RecordRow, how: str) -> None:
     """Link an application with what was born of its résumé; the first status there is a base, not a change.
 
-    Unless the application was moved on meanwhile: then whatever is no status to be born with was said there by somebody.
+    If the application was moved on meanwhile, whatever is no status to be born with was said there by somebody.
     """
     is_linked = work.tx.link_at(pair.name, Kind.APPLICATION, End.LEFT, row.id) is not None
     if is_linked:
